@@ -1,0 +1,169 @@
+"""Plan → Artifacts: each one found in the store or made, then measured.
+
+On a warm store this reads and compares digests; nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from compiler.artifact import texts
+from compiler.artifact.artifact import Artifact, Artifacts, Original, Speed
+from compiler.artifact.gates import held
+from compiler.artifact.make import Maker, idle
+from compiler.artifact.measure import Bench, Measured, Wanted
+from compiler.artifact.process import Failed
+from compiler.artifact.store import Store, Stored
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.base.span import Span
+from compiler.plan.actions import Action, Plan, Verb
+
+
+def build(
+    plan: Plan, workspace: Path, store: Store, progress: Callable[[str], None]
+) -> tuple[Artifacts, list[Diagnostic]]:
+    """Every artifact of the plan. One that fails does not stop the others.
+
+    `progress` gets a short line for each thing that takes time. Raises Stop when the store cannot
+    be written.
+    """
+    building = _Building(workspace, store, progress, Maker(workspace, store, progress))
+    for action in plan.actions:
+        building.find_or_make(action)
+    for id in sorted({action.model.id for action in plan.actions}):
+        building.measure(
+            [action for action in plan.actions if action.model.id == id and action.name in building.stored]
+        )
+    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.maker.findings
+
+
+@dataclass(slots=True)
+class _Building:
+    workspace: Path
+    store: Store
+    progress: Callable[[str], None]
+    maker: Maker
+    stored: dict[str, Stored] = field(default_factory=dict)
+    built: set[str] = field(default_factory=set)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    originals: dict[str, Original] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def find_or_make(self, action: Action) -> None:
+        """Fill `stored` for the action, or say why not."""
+        stored, findings = self.store.find(action.key)
+        self.diagnostics += findings
+        if stored is None:
+            stored, findings = self.maker.make(action)
+            self.diagnostics += findings
+            self.built.add(action.name)
+        if stored is None:
+            return
+        self.diagnostics += [idle(action, number) for number in stored.idle]
+        if action.verb is Verb.KEEP and action.locked and stored.digest != action.locked.digest:
+            self.diagnostics.append(_not_reproduced(action, stored, action.locked.digest))
+            return
+        self.stored[action.name] = stored
+
+    def measure(self, actions: list[Action]) -> None:
+        """Quality and speed of the artifacts of one model, and of the model itself."""
+        if not actions:
+            return
+        source, findings = self.maker.source(actions[0])
+        self.diagnostics += findings
+        if source is None:
+            return
+        with contextlib.ExitStack() as stack:
+            bench = Bench(actions[0].model, self.workspace, self.store, self._folders(stack), self.progress)
+            measured = self._qualities(bench, actions)
+            if not measured:
+                return
+            subjects = [None, *(self.stored[action.name].digest for action in actions)]
+            anew = not all(bench.knows_speed(actions[0], digest) for digest in subjects)
+            for action in actions:
+                if (result := measured[action.name]).quality:
+                    self._finish(action, result, bench, anew)
+            model, size = actions[0].model.id, source.size(actions[0].source)
+            perplexity = measured[actions[0].name].original_perplexity
+            before = self._speed(bench, actions[0], None, anew)
+            self.originals[model] = Original(model, size, source.shape, perplexity, before)
+
+    def _folders(self, stack: contextlib.ExitStack) -> Callable[[Action], Path]:
+        """Lays an artifact out in a scratch folder, which is made when the first one is asked for."""
+        scratch = functools.cache(lambda: stack.enter_context(self.store.scratch()))
+
+        def folder(action: Action) -> Path:
+            path: Path = scratch() / action.name
+            if not path.exists():
+                self.store.lay_out(self.stored[action.name], path)
+            return path
+
+        return folder
+
+    def _qualities(self, bench: Bench, actions: list[Action]) -> dict[str, Measured]:
+        """By artifact name; empty when the model cannot be evaluated."""
+        model = actions[0].model
+        try:
+            measured, findings = bench.qualities([Wanted(a, self.stored[a.name].digest) for a in actions])
+        except Failed as error:
+            self.diagnostics.append(_evaluation_failed(model.id, model.place, str(error)))
+            return {}
+        self.diagnostics += findings
+        if not measured:
+            self.diagnostics.append(texts.too_little(model))
+        for action in actions:
+            if action.name in measured and (why := measured[action.name].failed):
+                self.diagnostics.append(_evaluation_failed(action.name, action.recipe.place, why))
+        return measured
+
+    def _speed(self, bench: Bench, action: Action, digest: str | None, anew: bool) -> Speed | None:
+        """Of the artifact with this digest, or of the model."""
+        try:
+            found, findings = bench.speed(action, digest, anew=anew)
+        except Failed as error:
+            name, place = (action.name, action.recipe.place) if digest else (action.model.id, action.model.place)
+            self.diagnostics.append(_evaluation_failed(name, place, str(error)))
+            return None
+        self.diagnostics += findings
+        return found
+
+    def _finish(self, action: Action, measured: Measured, bench: Bench, anew: bool) -> None:
+        stored = self.stored[action.name]
+        assert measured.quality
+        artifact = Artifact(
+            name=action.name,
+            model=action.model.id,
+            recipe=action.recipe.name,
+            key=action.key,
+            digest=stored.digest,
+            files=stored.files,
+            shape=stored.shape,
+            quality=measured.quality,
+            speed=self._speed(bench, action, stored.digest, anew),
+            built=action.name in self.built,
+        )
+        self.artifacts[action.name] = replace(artifact, held_gates=held(action.recipe.gates, artifact))
+
+
+def _not_reproduced(action: Action, stored: Stored, locked: str) -> Diagnostic:
+    return Diagnostic(
+        Code.NOT_REPRODUCED,
+        f"`{action.name}` came out as `{stored.digest}`; the lock, for the same inputs and tools, has `{locked}`.",
+        action.recipe.place,
+        help="Compare processor and operating system with those of the build that made the lock. To accept the new "
+        "artifact, delete `slmc.lock` and compile.",
+    )
+
+
+def _evaluation_failed(name: str, place: Span, why: str) -> Diagnostic:
+    return Diagnostic(
+        Code.EVALUATION_FAILED,
+        f"`{name}` cannot be evaluated: {why.removesuffix('.')}.",
+        place,
+        help="Nothing was written. What does not run here would not run on a device.",
+    )

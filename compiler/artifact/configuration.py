@@ -1,0 +1,71 @@
+"""What `genai_config.json` says: the file by which onnxruntime-genai knows a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+CONFIG = "genai_config.json"
+TOKENIZER = "tokenizer.json"
+DEFAULT_GRAPH = "model.onnx"
+LONGEST_CONTEXT = 2**24
+"""Tokens; far beyond any model, and small enough for sums of bytes."""
+
+
+class Unusable(Exception):
+    """The model cannot be used. `code` is the name of a Code, the text a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def graph_file(folder: Path) -> str:
+    """The name of the ONNX file. Raises Unusable."""
+    name = _config(folder)["model"]["decoder"].get("filename", DEFAULT_GRAPH)
+    if not isinstance(name, str) or not stays_inside(name):
+        raise Unusable("UNSUPPORTED_MODEL", f"`{CONFIG}` names a model file outside its folder.")
+    return name
+
+
+def context_length(folder: Path) -> int:
+    """Tokens that the model was made for. Raises Unusable."""
+    length = _config(folder)["model"].get("context_length")
+    if not isinstance(length, int) or not 2 <= length <= LONGEST_CONTEXT:
+        raise Unusable("UNSUPPORTED_MODEL", f"`{CONFIG}` has no usable `model.context_length`.")
+    return length
+
+
+def cache_sizes(folder: Path, declared: Sequence[Any]) -> tuple[int, int]:
+    """Heads and head size of a cache input that is batch × heads × tokens × head size.
+
+    `declared` is the shape in the graph; the model builder leaves parts of it to the configuration.
+    Raises Unusable.
+    """
+    decoder = _config(folder)["model"]["decoder"]
+    heads = declared[1] if isinstance(declared[1], int) and declared[1] else decoder.get("num_key_value_heads")
+    size = declared[3] if isinstance(declared[3], int) and declared[3] else decoder.get("head_size")
+    if not isinstance(heads, int) or not isinstance(size, int):
+        raise Unusable(
+            "UNSUPPORTED_MODEL", f"Neither the graph nor `{CONFIG}` says the heads and head size of the cache."
+        )
+    return heads, size
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a relative path keeps to the folder that it starts from."""
+    path = PurePosixPath(name)
+    return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+
+
+def _config(folder: Path) -> Any:
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+        _ = config["model"].get, config["model"]["decoder"].get
+        return config
+    except (FileNotFoundError, IsADirectoryError):
+        raise Unusable("UNSUPPORTED_MODEL", f"The folder has no `{CONFIG}`, which onnxruntime-genai needs.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Unusable("UNSUPPORTED_MODEL", f"`{CONFIG}` is not a configuration of onnxruntime-genai.") from None

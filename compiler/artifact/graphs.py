@@ -1,0 +1,121 @@
+"""ONNX graphs on the disk: read, strip of what says where they were made, write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import external_data_helper, helper
+
+from compiler.base import files
+
+LARGEST_SINGLE_FILE = 2**30
+"""Bytes of weights up to which a graph is one file; protobuf itself ends at 2 GiB."""
+
+
+def data_file(model: Path) -> Path:
+    return model.with_name(f"{model.name}.data")
+
+
+def load(model: Path, *, weights: bool = True) -> Any:
+    """The ModelProto; without `weights`, external data stays on the disk."""
+    return onnx.load(str(model), load_external_data=weights)
+
+
+def save(model: Any, path: Path) -> None:
+    """Write a graph without places, names and notes of the machine that made it."""
+    _strip(model)
+    if weight_bytes(model) > LARGEST_SINGLE_FILE:
+        data = data_file(path)
+        external_data_helper.convert_model_to_external_data(model, location=data.name)
+        with files.refusals(data):
+            external_data_helper.write_external_data_tensors(model, str(path.parent))
+    files.write(path, model.SerializeToString(deterministic=True))
+
+
+def move(model: Path, path: Path) -> None:
+    if data_file(model).exists():
+        files.move(data_file(model), data_file(path))
+    files.move(model, path)
+
+
+def has_external_data(model: Path) -> bool:
+    return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors(load(model, weights=False)))
+
+
+def is_large(model: Path) -> bool:
+    return weight_bytes(load(model, weights=False)) > LARGEST_SINGLE_FILE
+
+
+def all_graphs(graph: Any) -> Iterator[Any]:
+    """The graph and the graphs inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                yield from all_graphs(inner)
+
+
+def operators(model: Any) -> Counter[str]:
+    """How many nodes there are of each operator."""
+    return Counter(node.op_type for graph in all_graphs(model.graph) for node in graph.node)
+
+
+def tensors(model: Any) -> Iterator[Any]:
+    for graph in all_graphs(model.graph):
+        yield from graph.initializer
+
+
+def elements(tensor: Any) -> int:
+    count = 1
+    for size in tensor.dims:
+        count *= size
+    return count
+
+
+def tensor_bytes(tensor: Any) -> int:
+    """Bytes of a tensor's content; two 4-bit elements share a byte."""
+    if tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4):
+        return (elements(tensor) + 1) // 2
+    return int(elements(tensor) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def weight_bytes(model: Any) -> int:
+    return sum(tensor_bytes(tensor) for tensor in tensors(model))
+
+
+def drop_unused(model: Any) -> None:
+    """Remove initializers that no node reads: some quantizers leave the old weights behind."""
+    used = set(_names_read(model.graph))
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    if len(kept) < len(model.graph.initializer):
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(kept)
+
+
+def _names_read(graph: Any) -> Iterable[str]:
+    for inner in all_graphs(graph):
+        for node in inner.node:
+            yield from node.input
+        for output in inner.output:
+            yield output.name
+
+
+def _strip(model: Any) -> None:
+    for holder in (model, model.graph):
+        del holder.metadata_props[:]
+        holder.doc_string = ""
+    model.producer_name = "slmc"
+    model.producer_version = ""
+    for graph in all_graphs(model.graph):
+        for node in graph.node:
+            del node.metadata_props[:]
+            node.doc_string = ""
+        for tensor in graph.initializer:
+            tensor.doc_string = ""
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            del value.metadata_props[:]
+            value.doc_string = ""

@@ -1,0 +1,31 @@
+"""`optimize`: onnxruntime's own graph optimization, saved instead of repeated at every start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+
+
+def apply(source: Path, target: Path, parameters: Mapping[str, Any]) -> bool:
+    """Optimize at level `basic` or `extended`; an effect is any change of the nodes.
+
+    Never `all`: that rewrites the layout for the processor it runs on.
+    """
+    from compiler.artifact import graphs, runtime
+
+    saved = target.with_name("optimized.onnx")
+    options = runtime.options(parameters["level"], threads=1)
+    options.optimized_model_filepath = str(saved)
+    if graphs.is_large(source) or graphs.has_external_data(source):
+        # Otherwise the saved graph would still name the source's data file, in a folder where there is none.
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", f"{saved.name}.data"
+        )
+    runtime.open_session(source, options)
+    optimized = graphs.load(saved)
+    changed = graphs.operators(optimized) != graphs.operators(graphs.load(source, weights=False))
+    graphs.save(optimized, target)
+    return changed

@@ -1,0 +1,112 @@
+"""Every diagnostic code that slmc can give, in one table.
+
+A code is stable: it is never renumbered and never reused. Its summary is fixed text;
+names from the user's files go into the diagnostic's message. Each code has a page in
+`docs/explain/` whose wrong example raises exactly that code.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the `slmc` command."""
+
+    FINE = 0
+    ERRORS = 1
+    USAGE = 2
+    CHANGES_PENDING = 3
+    GATE_FAILED = 4
+    BUILD_FAILED = 5
+
+
+class Severity(Enum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+
+
+class Code(Enum):
+    """`NAME = id, slug, severity, summary[, exit code]`."""
+
+    # 1xx: text that is not the YAML slmc reads
+    NOT_UTF8 = "SLM101", "not-utf8", _ERROR, "File is not UTF-8"
+    BYTE_ORDER_MARK = "SLM102", "byte-order-mark", _ERROR, "File begins with a byte order mark"
+    TAB = "SLM103", "tab-indentation", _ERROR, "Tab used as indentation"
+    YAML_SYNTAX = "SLM104", "yaml-syntax", _ERROR, "Invalid YAML"
+    DUPLICATE_KEY = "SLM105", "duplicate-key", _ERROR, "Duplicate key"
+    EMPTY_FILE = "SLM106", "empty-file", _ERROR, "File is empty"
+    ALIAS_EXPANSION = "SLM107", "alias-expansion", _ERROR, "Aliases expand to too many values"
+    UNSUPPORTED_YAML = "SLM108", "unsupported-yaml", _ERROR, "YAML feature that blueprints do not use"
+
+    # 2xx: blueprints whose values or names are wrong
+    UNKNOWN_KEY = "SLM201", "unknown-key", _ERROR, "Unknown key"
+    WRONG_TYPE = "SLM202", "wrong-type", _ERROR, "Value has the wrong type"
+    UNKNOWN_REFERENCE = "SLM203", "unknown-reference", _ERROR, "Unknown reference"
+    MISSING_KEY = "SLM204", "missing-key", _ERROR, "Required key is missing"
+    BAD_VALUE = "SLM205", "bad-value", _ERROR, "Value is not allowed"
+    DUPLICATE_DEFINITION = "SLM206", "duplicate-definition", _ERROR, "Name is defined twice"
+    EXTENDS_CYCLE = "SLM207", "extends-cycle", _ERROR, "Device classes extend each other in a circle"
+    OUTSIDE_WORKSPACE = "SLM208", "outside-workspace", _ERROR, "Path leaves the workspace"
+    MISSING_FILE = "SLM209", "missing-file", _ERROR, "File does not exist"
+    UNSUPPORTED_VERSION = "SLM210", "unsupported-version", _ERROR, "Unsupported apiVersion or kind"
+    NO_BLUEPRINT = "SLM211", "no-blueprint", _ERROR, "No blueprint in this folder"
+    INCOMPLETE_CLASS = "SLM212", "incomplete-class", _ERROR, "Device class lacks a fact"
+
+    # 3xx: inventories and overlays
+    MISSING_COLUMN = "SLM301", "missing-column", _ERROR, "Inventory lacks a column"
+    DUPLICATE_DEVICE = "SLM302", "duplicate-device", _ERROR, "Device id is repeated"
+    RAGGED_ROW = "SLM303", "ragged-row", _ERROR, "Row has the wrong number of fields"
+    UNKNOWN_CLASS = "SLM304", "unknown-device-class", _ERROR, "Device class is not declared"
+    BAD_ROW = "SLM305", "bad-row", _ERROR, "Inventory row cannot be read"
+    UNSAFE_ID = "SLM306", "unsafe-device-id", _ERROR, "Device id is not a safe file name"
+    OVERLAY_UNUSED = "SLM307", "overlay-unused", _WARNING, "Overlay matches no device"
+    RUN_UNUSED = "SLM308", "run-unused", _WARNING, "Run matches no device"
+
+    # 4xx: gates
+    GATE_FAILED = "SLM401", "gate-failed", _ERROR, "Gate failed", Exit.GATE_FAILED
+    GATE_UNDECIDED = "SLM402", "gate-undecided", _ERROR, "Gate cannot be decided", Exit.GATE_FAILED
+
+    # 5xx: models and builds
+    NOT_ONNX = "SLM501", "not-onnx", _ERROR, "Model file is not a readable ONNX model"
+    EXTERNAL_DATA = "SLM502", "external-data", _ERROR, "External data of the model is missing or short"
+    UNSUPPORTED_MODEL = "SLM503", "unsupported-model", _ERROR, "Model does not have the shape that its task needs"
+    STEP_FAILED = "SLM504", "step-failed", _ERROR, "Recipe step failed", Exit.BUILD_FAILED
+    STEP_IDLE = "SLM505", "step-without-effect", _WARNING, "Recipe step changed nothing"
+    EVALUATION_FAILED = "SLM506", "evaluation-failed", _ERROR, "Evaluation failed", Exit.BUILD_FAILED
+    CORRUPT_BLOB = "SLM507", "corrupt-blob", _WARNING, "Blob in the store was corrupt"
+    NOT_REPRODUCED = "SLM508", "not-reproduced", _ERROR, "Build differs from the locked digest", Exit.BUILD_FAILED
+    BAD_EVALUATION_DATA = "SLM509", "bad-evaluation-data", _ERROR, "Evaluation data cannot be used"
+
+    # 6xx: fit
+    MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"
+    STORAGE_EXCEEDED = "SLM602", "storage-exceeded", _ERROR, "Artifacts do not fit the storage of the device class"
+
+    # 7xx: targets and rendering
+    UNDEFINED_VARIABLE = "SLM701", "undefined-variable", _ERROR, "Template names an undefined variable"
+    TEMPLATE_ERROR = "SLM702", "template-error", _ERROR, "Template cannot be rendered"
+    BAD_TARGET = "SLM703", "bad-target", _ERROR, "Target definition is wrong"
+    TARGET_NEEDS = "SLM704", "target-needs", _ERROR, "Run lacks what the target needs"
+    OUTPUT_CLASH = "SLM705", "output-clash", _ERROR, "Two outputs have the same path"
+
+    # 8xx: lock and committed output
+    LOCK_OUTDATED = "SLM801", "lock-outdated", _ERROR, "Lock does not match the blueprint"
+    LOCK_UNREADABLE = "SLM802", "lock-unreadable", _ERROR, "Lock cannot be read"
+    EDITED_BY_HAND = "SLM803", "edited-by-hand", _WARNING, "Generated file was edited by hand"
+    OCCUPIED_PATH = "SLM804", "occupied-path", _ERROR, "Output path holds a file that slmc did not write"
+
+    # 9xx: the machine
+    CANNOT_READ = "SLM901", "cannot-read", _ERROR, "File cannot be read"
+    CANNOT_WRITE = "SLM902", "cannot-write", _ERROR, "File cannot be written"
+    DISK_FULL = "SLM903", "disk-full", _ERROR, "Disk is full"
+    INTERNAL = "SLM999", "internal-error", _ERROR, "Internal error of slmc", Exit.BUILD_FAILED
+
+    def __init__(self, id: str, slug: str, severity: Severity, summary: str, exit: Exit = Exit.ERRORS) -> None:
+        self.id = id
+        self.slug = slug
+        self.severity = severity
+        self.summary = summary
+        self.exit = exit if severity is Severity.ERROR else Exit.FINE

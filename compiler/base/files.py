@@ -1,0 +1,157 @@
+"""Reading and writing files. This is the only code of slmc that writes.
+
+A write is temp file, fsync, rename: a kill at any moment leaves the old file or the new
+one. The system's refusals (read-only folder, full disk) come back as diagnostics.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic, Stop
+
+TEMPORARY_PREFIX = ".slmc-tmp-"
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one step, making its folders. Raises Stop when refused."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _sync_folder(path.parent)
+
+
+def move(source: Path, path: Path) -> None:
+    """Bring the finished file `source` to `path` in one step. Both lie on one file system."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(source, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.chmod(source, 0o644)
+        os.replace(source, path)
+        _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, and its folders as far as that empties them. A missing file is fine."""
+    with refusals(path):
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+
+def sweep(folder: Path, *, deep: bool = False) -> None:
+    """Remove what a killed run left unfinished in `folder`, with `deep` also below it."""
+    for found in list((folder.rglob if deep else folder.glob)(f"{TEMPORARY_PREFIX}*")):
+        with refusals(found):
+            if found.is_dir():
+                shutil.rmtree(found)
+            else:
+                found.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of unfinished work with all that is in it, as far as the system lets it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy(source: Path, path: Path) -> None:
+    """Put what is in `source` at `path` in one step, a piece at a time. Raises Stop when refused."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file, source.open("rb") as read:
+                shutil.copyfileobj(read, file, 2**20)
+            move(Path(temporary), path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def link(source: Path, path: Path) -> None:
+    """Give a file a second name on the same file system; a copy where names are single. Raises Stop when refused."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, path)
+        except OSError:
+            copy(source, path)
+
+
+def touch(path: Path) -> None:
+    """Note on a file that it was used now. Where that is refused, nothing happens."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+@contextlib.contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A folder for unfinished work inside `parent`, gone afterwards."""
+    with refusals(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write at `path` into a diagnostic (Stop)."""
+    try:
+        yield
+    except OSError as error:
+        named = str(error.filename or path)
+        where = path if TEMPORARY_PREFIX in named else named
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Stop(
+                Diagnostic(
+                    Code.DISK_FULL,
+                    f"No space is left for `{path}`.",
+                    file=str(path),
+                    help="Free some space and run again: `slmc cache prune --keep WORKSPACE` drops the rest.",
+                )
+            ) from error
+        raise Stop(
+            Diagnostic(
+                Code.CANNOT_WRITE,
+                f"`{where}` cannot be written: {error.strerror}.",
+                file=str(path),
+                help="Every file is whole, the old or the new. Make it writable, or choose `--out` or `SLMC_STORE`.",
+            )
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,143 @@
+"""The scalar types that blueprints are written in: sizes, shares, names, paths, references.
+
+Each takes what YAML gives, accepts only its documented spelling, and says what that is. An
+error whose type ends in `_type` means that the value is no such thing at all (`expected` says
+what was); the others mean that its spelling is wrong (`reason` says how it is written).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from compiler.base.units import parse_bytes, parse_ratio
+
+SIZE = r"^[0-9]+(\.[0-9]+)? ?([kMGT]B|[KMGT]iB|B)$"
+SHARE = r"^([0-9]{1,2}(\.[0-9]+)?%|100(\.0+)?%|0(\.[0-9]+)?|1(\.0+)?)$"
+NAME = r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"
+VERSION = r"^[A-Za-z0-9][-A-Za-z0-9._+]{0,62}$"
+IMAGE = r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$"
+MODEL_REFERENCE = f"{NAME.removesuffix('$')}@{VERSION.removeprefix('^')}"
+PATH = r"^[^\x00-\x1f\x7f\\]+$"
+DATE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+_NAMES = "a name is at most 63 lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit"
+_VERSIONS = "a version is at most 63 letters, digits, `.`, `-`, `_` and `+`, and begins with a letter or digit"
+_SHARES = "a share is a percentage such as 95%, or a number between 0 and 1"
+
+
+def _wrong_type(expected: str) -> PydanticCustomError:
+    return PydanticCustomError("text_type", "expected {expected}", {"expected": expected})
+
+
+def _bad_spelling(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("spelling", "{reason}", {"reason": reason})
+
+
+def _size(value: Any) -> int:
+    if not isinstance(value, str):
+        raise _wrong_type("a size with its unit, such as 450MiB,")
+    if not re.fullmatch(SIZE, value):
+        raise _bad_spelling("a size is a number and one of the units B, kB, MB, GB, TB, KiB, MiB, GiB, TiB: 450MiB")
+    return parse_bytes(value)
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise _wrong_type("a share, such as 95% or 0.95,")
+    share = parse_ratio(value) if isinstance(value, str) and re.fullmatch(SHARE, value) else value
+    if isinstance(share, str) or not 0 <= share <= 1:
+        raise _bad_spelling(_SHARES)
+    return float(share)
+
+
+def _date(value: Any) -> str:
+    """A day, a month, or a year, which YAML takes for a number."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        raise _wrong_type("a date, such as 2026-11-24,")
+    if not re.fullmatch(DATE, str(value)):
+        raise _bad_spelling("a date is a day, a month or a year: 2026-11-24, 2026-11 or 2026")
+    return str(value)
+
+
+def _spelt(pattern: str, reason: str) -> BeforeValidator:
+    """Text that matches `pattern`; `reason` says how it is written."""
+    # `$` would let a last line feed through.
+    compiled = re.compile(pattern.removesuffix("$") + r"\Z")
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise PydanticCustomError("string_type", "expected text")
+        if not compiled.fullmatch(value):
+            raise _bad_spelling(reason)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _one_or_many(value: Any) -> str:
+    return "many" if isinstance(value, list) else "one"
+
+
+def _text_schema(pattern: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, **more})
+
+
+def _number_or_text(number: dict[str, Any], pattern: str, *examples: Any) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [number, {"type": "string", "pattern": pattern}], "examples": list(examples)})
+
+
+ByteSize = Annotated[int, BeforeValidator(_size), _text_schema(SIZE, examples=["450MiB"])]
+"""Bytes."""
+
+Share = Annotated[
+    float,
+    BeforeValidator(_share),
+    _number_or_text({"type": "number", "minimum": 0, "maximum": 1}, SHARE, "95%", 0.95),
+]
+"""Between 0 and 1."""
+
+Name = Annotated[str, _spelt(NAME, _NAMES), _text_schema(NAME)]
+Version = Annotated[str, _spelt(VERSION, _VERSIONS), _text_schema(VERSION)]
+ImageReference = Annotated[
+    str,
+    _spelt(IMAGE, "an image is named by digest, as a tag can move: registry.example/slm-server@sha256:<64 hex digits>"),
+    _text_schema(IMAGE),
+]
+ModelReference = Annotated[
+    str,
+    _spelt(MODEL_REFERENCE, "a model is named with its version, such as assistant@1.4.0"),
+    _text_schema(MODEL_REFERENCE, examples=["assistant@1.4.0"]),
+]
+RelativePath = Annotated[
+    str,
+    _spelt(PATH, "a path is inside the workspace, with `/` between folders and without control characters"),
+    _text_schema(PATH),
+]
+DateText = Annotated[
+    str,
+    BeforeValidator(_date),
+    _number_or_text({"type": "integer", "minimum": 1000, "maximum": 9999}, DATE, "2026-11-24"),
+]
+VariableName = Annotated[
+    str,
+    _spelt(VARIABLE, "an environment variable's name is letters, digits and `_`, and begins with no digit"),
+    _text_schema(VARIABLE),
+]
+
+_Text = TypeVar("_Text", bound=str)
+_ONE_OR_MANY: Callable[[Any], str] = _one_or_many
+OneOrMore = Annotated[
+    Annotated[_Text, Tag("one")] | Annotated[list[_Text], Tag("many"), Field(min_length=1)], Discriminator(_ONE_OR_MANY)
+]
+"""One value, or a list of them. By its discriminator a mistake gives one error, not one for each form."""
+
+__all__ = [
+    "ByteSize", "DateText", "ImageReference", "ModelReference", "Name", "OneOrMore", "RelativePath", "Share",
+    "VariableName", "Version",
+]  # fmt: skip

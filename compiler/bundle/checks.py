@@ -1,0 +1,106 @@
+"""What fleets and targets have to agree on before anything is built or rendered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.base.span import Span
+from compiler.bundle.manifest import DEVICES
+from compiler.bundle.targets import Target, find_targets
+from compiler.fleet.graph import Cohort, Fleet, Run
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNUSABLE = re.compile(r"[\0\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""NUL and half surrogate pairs, which no process can be given, and what Kustomize cannot carry even when escaped."""
+
+
+def check_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, Target], list[Diagnostic]]:
+    """The targets in use, and all that can be said of them before artifacts exist."""
+    fleets = tuple(fleets)
+    targets, diagnostics = find_targets(workspace, fleets)
+    for fleet in fleets:
+        diagnostics += _clashes(fleet)
+        for cohort in fleet.cohorts:
+            for run in cohort.runs:
+                diagnostics += _environment(cohort, run) + _command(cohort, run)
+                diagnostics += _needs(fleet, cohort, run, targets)
+    return targets, list(dict.fromkeys(diagnostics))
+
+
+def _clashes(fleet: Fleet) -> list[Diagnostic]:
+    """A target that is named twice, and a cohort in the place of the index of devices."""
+    first: dict[str, Span] = {}
+    diagnostics = []
+    for use in fleet.targets:
+        if use.name in first:
+            message = f"Fleet `{fleet.name}` names target `{use.name}` twice."
+            related = ((first[use.name], "first named here"),)
+            help = "One entry is enough."
+            diagnostics.append(Diagnostic(Code.OUTPUT_CLASH, message, use.place, help, related))
+        first.setdefault(use.name, use.place)
+    for cohort in fleet.cohorts:
+        if cohort.name == DEVICES:
+            message = f"Cohort `{cohort.name}` of fleet `{fleet.name}` takes the place of the index `{DEVICES}`."
+            help = "Give the device class another name."
+            diagnostics.append(Diagnostic(Code.OUTPUT_CLASH, message, cohort.device_class.place or fleet.place, help))
+    return diagnostics
+
+
+def _needs(fleet: Fleet, cohort: Cohort, run: Run, targets: Mapping[str, Target]) -> list[Diagnostic]:
+    """Where a run lacks the `image` or `command` that a target starts."""
+    has = {"image": run.image, "command": run.command}
+    diagnostics = []
+    for use in fleet.targets:
+        for need in targets[use.name].needs if use.name in targets else ():
+            if not has[need]:
+                message = f"Run `{run.name}` has no `serve.{need}`, and target `{use.name}` needs one."
+                help = f"Set `serve: {{{need}: …}}` on the run, or leave `{use.name}` out of the fleet's targets."
+                related = ((use.place, "the target is named here"),)
+                diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, run.place, help, related))
+    return diagnostics
+
+
+def _environment(cohort: Cohort, run: Run) -> list[Diagnostic]:
+    """Variables that no process can be given, or that slmc itself sets."""
+    diagnostics = []
+    for name, value in run.environment:
+        help = "Rename or remove it."
+        if not _VARIABLE.fullmatch(name):
+            problem = "is not a name that an environment variable can have"
+            help = "Use letters, digits and `_`, beginning with a letter or `_`."
+        elif name.startswith("SLMC_") or name == "ORT_DISABLE_TELEMETRY":
+            problem = "is set by slmc itself"
+        elif _UNUSABLE.search(value):
+            problem = f"has a value with the character {_character(value)}, which not every target can carry"
+            help = "Remove the character."
+        else:
+            continue
+        place = _place(cohort, run, f"environment.{name}")
+        diagnostics.append(Diagnostic(Code.BAD_VALUE, f"`{name}` {problem}.", place, help))
+    return diagnostics
+
+
+def _command(cohort: Cohort, run: Run) -> list[Diagnostic]:
+    """Words that no target can carry."""
+    words = [word for word in run.command or () if _UNUSABLE.search(word)]
+    if not words:
+        return []
+    problem = f"has the character {_character(words[0])}, which not every target can carry"
+    message = f"The command of run `{run.name}` {problem}."
+    return [Diagnostic(Code.BAD_VALUE, message, _place(cohort, run, "serve.command"), "Remove the character.")]
+
+
+def _character(text: str) -> str:
+    """The first character of `text` that cannot be used, as Unicode numbers it: `U+007F`."""
+    found = _UNUSABLE.search(text)
+    return f"U+{ord(found[0]):04X}" if found else ""
+
+
+def _place(cohort: Cohort, run: Run, path: str) -> Span:
+    """Where the value at `path` of a run was set."""
+    setting = cohort.provenance.get(f"runs.{run.name}.{path}")
+    return setting.place if setting and setting.place else run.place

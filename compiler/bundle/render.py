@@ -1,0 +1,141 @@
+"""Fleets × targets → bundles: every file that belongs below the output folder, as bytes.
+
+What only rendering needs is imported when it begins: `validate` imports this module too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from compiler.artifact.artifact import Artifacts
+from compiler.base import digests
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.bundle.bundles import Bundle, Bundles
+from compiler.bundle.manifest import ARTIFACTS, DEVICES, SUMS, artifacts_json, device_index, sums
+from compiler.bundle.targets import Target, TargetFile
+from compiler.fit.check import Estimate
+from compiler.fleet.graph import Fleet
+
+if TYPE_CHECKING:
+    from compiler.bundle.templates import CompiledFile
+
+LONGEST_NAME = 255
+"""Bytes of a file's name on the usual file systems."""
+
+
+def render(
+    targets: Mapping[str, Target], fleets: Iterable[Fleet], artifacts: Artifacts, estimates: Iterable[Estimate]
+) -> tuple[Bundles, list[Diagnostic]]:
+    """One bundle for each cohort and each target of its fleet, and each fleet's index of devices.
+
+    A template that fails is reported once and not tried again for other cohorts.
+    """
+    from compiler.bundle.context import cohort_context
+
+    by_cohort = {(estimate.fleet, estimate.cohort): estimate for estimate in estimates}
+    rendering = _Rendering()
+    bundles = []
+    indexes = {}
+    for fleet in fleets:
+        indexes[f"{fleet.name}/{DEVICES}"] = device_index(fleet)
+        for cohort in fleet.cohorts:
+            if not cohort.runs:
+                continue
+            context = cohort_context(fleet, cohort, artifacts, by_cohort[fleet.name, cohort.name])
+            needed = artifacts_json(context["runs"])
+            for use in fleet.targets:
+                files = rendering.bundle(targets[use.name], context, needed)
+                folder = f"{fleet.name}/{cohort.name}/{use.name}"
+                bundles.append(Bundle(fleet.name, cohort.name, use.name, folder, files, digests.of_bytes(files[SUMS])))
+    return Bundles(tuple(bundles), indexes), rendering.diagnostics
+
+
+@dataclass(slots=True)
+class _Rendering:
+    """The targets' templates, compiled once for all cohorts, and what went wrong so far."""
+
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    _compiled: dict[str, list[CompiledFile]] = field(default_factory=dict)
+
+    def bundle(self, target: Target, context: dict[str, Any], needed: bytes) -> dict[str, bytes]:
+        """Every file of one bundle; `needed` is its list of artifacts."""
+        from compiler.bundle.context import TargetFacts
+
+        seen = context | {"target": TargetFacts(target.name, target.description)}
+        files = {ARTIFACTS: needed}
+        compiled = self._of(target)
+        for file in list(compiled):
+            if findings := _add(file, seen, files):
+                compiled.remove(file)
+                self.diagnostics += findings
+        files[SUMS] = sums(files)
+        return files
+
+    def _of(self, target: Target) -> list[CompiledFile]:
+        if target.name not in self._compiled:
+            from compiler.bundle.templates import compile_target
+
+            self._compiled[target.name], findings = compile_target(target)
+            self.diagnostics += findings
+        return self._compiled[target.name]
+
+
+def _add(compiled: CompiledFile, context: dict[str, Any], files: dict[str, bytes]) -> list[Diagnostic]:
+    """Render one entry of a target into `files`: one file, one for each run, or none."""
+    from compiler.bundle.templates import Broken
+
+    try:
+        for inner in _contexts(compiled.file, context):
+            path = compiled.path(inner).decode().strip()
+            if not path:
+                continue  # how a target leaves a file out
+            if findings := _path_findings(path, compiled.file, files):
+                return findings
+            files[path] = compiled.content(inner)
+    except Broken as broken:
+        return broken.diagnostics
+    return []
+
+
+def _contexts(file: TargetFile, context: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if not file.per_run:
+        yield context
+        return
+    for run in context["runs"]:
+        yield context | {"run": run}
+
+
+def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> list[Diagnostic]:
+    """What is wrong with a rendered path, if anything."""
+    pure = PurePosixPath(path)
+    long = any(len(part.encode()) > LONGEST_NAME for part in pure.parts)
+    odd = not path.isprintable() or "\\" in path or pure.as_posix() != path
+    if pure.is_absolute() or ".." in pure.parts or odd or long:
+        return [
+            Diagnostic(
+                Code.BAD_TARGET,
+                f"`{path if path.isprintable() else ascii(path)}` is no path inside a bundle.",
+                file.path_place,
+                help="A path is relative, with `/`, stays in the bundle's folder, and has no name over 255 bytes.",
+            )
+        ]
+    taken = next((other for other in (*files, SUMS) if _clash(path, other)), None)
+    if taken is None:
+        return []
+    return [
+        Diagnostic(
+            Code.OUTPUT_CLASH,
+            f"`{path}` and `{taken}` cannot stand in one bundle.",
+            file.path_place,
+            help=f"Give each file its own path (`{ARTIFACTS}` and `{SUMS}` are slmc's); "
+            "with `per: run`, use `run.name`.",
+        )
+    ]
+
+
+def _clash(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")

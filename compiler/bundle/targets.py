@@ -1,0 +1,126 @@
+"""Finds the targets that the fleets use: the workspace's own `targets/NAME`, else the built-in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic, did_you_mean, near_name
+from compiler.base.shipped import shipped
+from compiler.base.span import Span
+from compiler.blueprint.door import check
+from compiler.blueprint.target_spec import TargetFileSpec, TargetSpec
+from compiler.fleet.graph import Fleet, TargetUse
+from compiler.syntax.document import Document
+from compiler.syntax.read import read
+
+DEFINITION = "target.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFile:
+    """One entry of `files`: `path` is a template itself, `template` a file of the target's folder."""
+
+    path: str
+    template: str
+    per_run: bool
+    path_place: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target as its folder describes it. `label` is the folder as diagnostics call it."""
+
+    name: str
+    description: str
+    needs: tuple[str, ...]
+    files: tuple[TargetFile, ...]
+    folder: Path
+    label: str
+
+
+def find_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, Target], list[Diagnostic]]:
+    """Every target that some fleet names, by name. One that is wrong is reported once and left out."""
+    targets: dict[str, Target] = {}
+    diagnostics: list[Diagnostic] = []
+    seen: set[str] = set()
+    for use in (use for fleet in fleets for use in fleet.targets):
+        found = _locate(workspace, use.name)
+        if found is None:
+            diagnostics.append(_unknown(workspace, use))
+        elif use.name not in seen:
+            target, problems = _load(use.name, *found)
+            diagnostics += problems
+            if target is not None:
+                targets[use.name] = target
+        seen.add(use.name)
+    return targets, diagnostics
+
+
+def template_names(folder: Path) -> list[str]:
+    """The files of a target's folder that a template can be, with `/`, in order."""
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != DEFINITION
+    )
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """The file `name` of a target's folder; None when there is none, or it lies elsewhere."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    found = folder / path
+    return found if found.is_file() and found.resolve().is_relative_to(folder.resolve()) else None
+
+
+def _locate(workspace: Path, name: str) -> tuple[Path, str] | None:
+    """The folder of a target, and what to call it."""
+    own = workspace / "targets" / name
+    if own.is_dir():
+        return own, f"targets/{name}"
+    built_in = shipped("targets") / name
+    return (built_in, f"builtin/targets/{name}") if built_in.is_dir() else None
+
+
+def _load(name: str, folder: Path, label: str) -> tuple[Target | None, list[Diagnostic]]:
+    path = f"{label}/{DEFINITION}"
+    if not (folder / DEFINITION).is_file():
+        help = f"A target is a folder with a `{DEFINITION}` and templates."
+        return None, [Diagnostic(Code.BAD_TARGET, f"`{label}` has no `{DEFINITION}`.", file=path, help=help)]
+    document, diagnostics = read(folder / DEFINITION, path)
+    if document is None:
+        return None, diagnostics
+    spec, problems = check(document, TargetSpec)
+    if spec is None:
+        return None, [*diagnostics, *problems]
+    problems += [
+        problem
+        for index, entry in enumerate(spec.files)
+        for problem in _missing_template(document, folder, index, entry)
+    ]
+    if problems or diagnostics:
+        return None, [*diagnostics, *problems]
+    files = tuple(
+        TargetFile(entry.path, entry.template, entry.per == "run", document.value(("files", index, "path")))
+        for index, entry in enumerate(spec.files)
+    )
+    return Target(name, spec.description, tuple(spec.needs), files, folder, label), []
+
+
+def _missing_template(document: Document, folder: Path, index: int, entry: TargetFileSpec) -> list[Diagnostic]:
+    if inside(folder, entry.template):
+        return []
+    place = document.value(("files", index, "template"))
+    help = did_you_mean(entry.template, template_names(folder), f"Templates lie in the folder of `{DEFINITION}`.")
+    return [Diagnostic(Code.BAD_TARGET, f"The target's folder has no template `{entry.template}`.", place, help)]
+
+
+def _unknown(workspace: Path, use: TargetUse) -> Diagnostic:
+    folders = [folder for folder in (workspace / "targets", shipped("targets")) if folder.is_dir()]
+    names = {path.name for folder in folders for path in folder.iterdir() if (path / DEFINITION).is_file()}
+    known = ", ".join(f"`{name}`" for name in sorted(names))
+    near = near_name(use.name, names)
+    help = f"`{near}` has a similar name." if near else f"Known: {known}; a folder `targets/{use.name}` adds one."
+    return Diagnostic(Code.UNKNOWN_REFERENCE, f"No target is named `{use.name}`.", use.place, help)

@@ -1,0 +1,40 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def workspace(function: F) -> F:
+    """`-C DIR` and an optional argument, one value: `workspace`."""
+
+    def choose(context: click.Context, parameter: click.Parameter, value: str | None) -> Path:
+        option = context.params.pop("directory", None)
+        if option is not None and value is not None:
+            raise click.UsageError("Give the workspace once: as -C DIR or as the argument.", context)
+        return Path(value or option or ".")
+
+    argument = click.argument("workspace", metavar="[WORKSPACE]", required=False, callback=choose)
+    return argument(directory(function))
+
+
+def directory(function: F) -> F:
+    """`-C DIR` alone, for commands whose argument is something else."""
+    option = click.option(
+        "-C", "directory", metavar="DIR", is_eager=True, help="The workspace (default: current folder)."
+    )
+    return option(function)
+
+
+def output_format(function: F) -> F:
+    """`--format text|json`."""
+    choice = click.Choice(["text", "json"])
+    return click.option("--format", "output_format", type=choice, default="text", help="For people or for tools.")(
+        function
+    )

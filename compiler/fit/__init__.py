@@ -1,0 +1,6 @@
+"""Stage 6: Fleets + Artifacts → findings: does it fit memory and storage.
+
+Reads: values only.
+Gives: one Estimate per cohort; diagnostics SLM6xx with the numbers.
+Never: measures; every figure here is an estimate by a stated formula.
+"""

@@ -1,0 +1,183 @@
+"""Inventories as comma-separated values: RFC 4180, with a header, lines ending in LF or CRLF."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic, near_name
+from compiler.base.span import Source, Span
+from compiler.fleet.findings import Findings
+from compiler.fleet.table import CLASS, ID, Row, Table
+
+_FIELD = re.compile(r'"(?:[^"]|"")*"?[^,\n]*|[^,\n]*')
+_LONGEST_RECORD = 1000
+"""Lines that are searched for the end of a quoted field."""
+
+
+def read_csv(source: Source, findings: Findings) -> Table:
+    """Read a whole table. What cannot be read is reported: a row is left out, a bad header leaves no rows at all."""
+    records = _records(source, findings)
+    line, header = next(records, (1, []))
+
+    def place(row: Row, name: str) -> Span:
+        return _field(source, row.line, header.index(name))
+
+    labels = frozenset(header) - {ID, CLASS}
+    if findings.any or not _usable(source, line, header, findings):
+        return Table(source, labels, [], place)
+    return Table(source, labels, _rows(source, header, records, findings), place)
+
+
+def _records(source: Source, findings: Findings) -> Iterator[tuple[int, list[str]]]:
+    """Every record with its first line; blank lines are skipped.
+
+    The csv module reads `"a"b` and an open quote as errors only when it is strict.
+    """
+    reader = csv.reader((line + "\n" for line in source.lines), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            findings.add(Code.BAD_ROW, partial(_unreadable, source, line))
+            continue
+        if fields:
+            yield line, fields
+
+
+def _usable(source: Source, line: int, header: list[str], findings: Findings) -> bool:
+    faults = [*_missing(source, line, header)]
+    for index, name in enumerate(header):
+        span = _field(source, line, index)
+        if not name.strip():
+            faults.append(Diagnostic(Code.BAD_ROW, "This column has no name.", span, help="Name it, or remove it."))
+        elif name in header[:index]:
+            first = _field(source, line, header.index(name))
+            related = ((first, "the first one is here"),)
+            faults.append(Diagnostic(Code.BAD_ROW, f"A second column is named `{name}`.", span, related=related))
+    for fault in faults:
+        findings.take(fault)
+    return not faults
+
+
+def _missing(source: Source, line: int, header: list[str]) -> Iterator[Diagnostic]:
+    others = [name for name in header if name not in (ID, CLASS)]
+    absent = []
+    for wanted in (ID, CLASS):
+        if wanted in header:
+            continue
+        near = near_name(wanted, others) or near_name(f"device_{wanted}", others)
+        if near is None:
+            absent.append(f"`{wanted}`")
+            continue
+        help = f"`{near}` has a similar name: rename it to `{wanted}`."
+        span = _field(source, line, header.index(near))
+        yield Diagnostic(Code.MISSING_COLUMN, f"No column is named `{wanted}`.", span, help=help)
+    if absent:
+        message = f"No column is named {', and none '.join(absent)}."
+        yield Diagnostic(Code.MISSING_COLUMN, message, _whole(source, line), help=_layout(header))
+
+
+def _layout(header: list[str]) -> str:
+    if len(header) == 1 and (found := re.search(r"[;\t|]", header[0])):
+        shown = "tabs" if found[0] == "\t" else f"`{found[0]}`"
+        return f"The columns are separated by {shown}: slmc reads commas."
+    return f"The first line of an inventory names its columns: `{ID}`, `{CLASS}`, then one for each label."
+
+
+def _rows(source: Source, header: list[str], records: Iterator[tuple[int, list[str]]], findings: Findings) -> list[Row]:
+    width, id, device_class = len(header), header.index(ID), header.index(CLASS)
+    labels = sorted((name, index) for index, name in enumerate(header) if name not in (ID, CLASS))
+    rows = []
+    for line, fields in records:
+        if len(fields) != width:
+            findings.add(Code.RAGGED_ROW, partial(_ragged, source, line, len(fields), width))
+            continue
+        column = sum(map(len, fields[:id])) + id + 1
+        if '"' in source.lines[line - 1]:
+            column = _column(source, line, id)
+        pairs = tuple([(name, value) for name, index in labels if (value := fields[index])])
+        rows.append(Row(line, column, fields[id], fields[device_class], pairs))
+    return rows
+
+
+def _column(source: Source, line: int, index: int) -> int:
+    """Where the text of a field begins, behind its quote; 1 when that is on a later line of the record."""
+    span = _field(source, line, index)
+    if span.line != line:
+        return 1
+    return span.column + (source.lines[line - 1][span.column - 1] == '"')
+
+
+def _ragged(source: Source, line: int, found: int, wanted: int) -> Diagnostic:
+    message = f"This row has {_count(found, 'field')}, the header {_count(wanted, 'column')}."
+    if found < wanted:
+        help = "An empty field needs its comma too."
+        return Diagnostic(Code.RAGGED_ROW, message, _whole(source, line), help=help)
+    help = "A field that contains a comma stands in double quotes."
+    return Diagnostic(Code.RAGGED_ROW, message, _field(source, line, wanted), help=help)
+
+
+def _unreadable(source: Source, line: int) -> Diagnostic:
+    """Find what the csv module refused: an open quote, text after a closing quote, a bare carriage return."""
+    for span, raw in _fields(source, line):
+        body = raw.removesuffix("\r")
+        if raw.startswith('"') and body.count('"') % 2:
+            message, help = "A quote opens here and is never closed.", 'Close it with `"`.'
+        elif raw.startswith('"') and not body.endswith('"'):
+            message, help = "Text follows the closing quote of this field.", 'A quote inside a field is written `""`.'
+        elif not raw.startswith('"') and "\r" in body:
+            message, help = "A carriage return stands inside this row.", "Let lines end in a line feed."
+        else:
+            continue
+        return Diagnostic(Code.BAD_ROW, message, span, help=help)
+    return Diagnostic(Code.BAD_ROW, "This row cannot be read.", _whole(source, line))
+
+
+def _field(source: Source, line: int, index: int) -> Span:
+    """The place of a field of the record that begins at `line`; of the whole line when there is no such field."""
+    for at, (span, _) in enumerate(_fields(source, line)):
+        if at == index:
+            return span
+    return _whole(source, line)
+
+
+def _fields(source: Source, line: int) -> Iterator[tuple[Span, str]]:
+    """The places and raw texts of the fields of the record that begins at `line`."""
+    text = _record(source, line)
+    position = 0
+    while True:
+        found = _FIELD.match(text, position)
+        assert found is not None
+        raw = found[0]
+        column = position - text.rfind("\n", 0, position)
+        shown = raw.partition("\n")[0].removesuffix("\r")
+        yield Span(source, line + text.count("\n", 0, position), column, max(1, len(shown))), raw
+        position = found.end()
+        if text[position : position + 1] != ",":
+            return
+        position += 1
+
+
+def _record(source: Source, line: int) -> str:
+    """The text of the record that begins at `line`: while a quote is open, it goes on with the next line."""
+    last = line
+    quotes = source.lines[line - 1].count('"')
+    while quotes % 2 and last < min(len(source.lines), line + _LONGEST_RECORD):
+        quotes += source.lines[last].count('"')
+        last += 1
+    return "\n".join(source.lines[line - 1 : last])
+
+
+def _whole(source: Source, line: int) -> Span:
+    return Span(source, line, 1, max(1, len(source.line(line))))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

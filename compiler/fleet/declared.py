@@ -1,0 +1,83 @@
+"""Models and recipes as the blueprint declares them: references to them become objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic, did_you_mean
+from compiler.base.span import Span
+from compiler.blueprint.blueprint import Blueprint
+from compiler.blueprint.spec import RecipeSpec
+from compiler.fleet.graph import Gate, Model, Recipe, Step
+from compiler.fleet.paths import normal
+from compiler.fleet.places import part
+
+
+@dataclass(slots=True)
+class Declared:
+    """Looks up models and recipes by reference; each object is built once."""
+
+    blueprint: Blueprint
+    models: dict[str, Model] = field(init=False)
+    recipes: dict[str, Recipe] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.models = {model.id: model for model in _models(self.blueprint)}
+        self.recipes = {name: _recipe(name, spec, self.blueprint) for name, spec in self.blueprint.recipes.items()}
+
+    def check_model(self, reference: str, place: Span) -> Diagnostic | None:
+        """What is wrong with `name@version`: the name or the version, underlined alone."""
+        name, _, version = reference.partition("@")
+        if reference in self.models:
+            return None
+        if name not in self.blueprint.models:
+            return self._undeclared("models", name, part(place, reference, 0, len(name)))
+        versions = self.blueprint.models[name].versions
+        span = part(place, reference, len(name) + 1, len(version))
+        message = f"Model `{name}` has no version `{version}`."
+        return Diagnostic(Code.UNKNOWN_REFERENCE, message, span, help=did_you_mean(version, versions))
+
+    def check_recipe(self, name: str, place: Span) -> Diagnostic | None:
+        return None if name in self.recipes else self._undeclared("recipes", name, place)
+
+    def _undeclared(self, section: str, name: str, place: Span) -> Diagnostic | None:
+        """The diagnostic for an unknown name; None when it is declared with errors, or where nobody could read it."""
+        valid = self.blueprint.models if section == "models" else self.blueprint.recipes
+        known = {*valid, *(other for kind, other in self.blueprint.broken if kind == section)}
+        if name in known or not self.blueprint.complete:
+            return None
+        help = did_you_mean(name, known, None if known else f"Declare it under `{section}:`.")
+        return Diagnostic(Code.UNKNOWN_REFERENCE, f"No {section[:-1]} is named `{name}`.", place, help=help)
+
+
+def _models(blueprint: Blueprint) -> Iterator[Model]:
+    for name, spec in blueprint.models.items():
+        for version, sources in spec.versions.items():
+            yield Model(
+                name,
+                version,
+                task=spec.task,
+                license=spec.license,
+                source=normal(sources.source),
+                evaluation_data=normal(spec.evaluate.data),
+                evaluation_tokens=spec.evaluate.max_tokens,
+                place=blueprint.places.value("models", name, "versions", version, "source"),
+                evaluation_place=blueprint.places.value("models", name, "evaluate", "data"),
+            )
+
+
+def _recipe(name: str, spec: RecipeSpec, blueprint: Blueprint) -> Recipe:
+    """Gates come in the order in which the format lists them, not in the order of writing."""
+    places = blueprint.places
+    steps = tuple(
+        Step(step.kind, step.model_dump(by_alias=True, exclude={"kind"}), places.value("recipes", name, "steps", index))
+        for index, step in enumerate(spec.steps)
+    )
+    gates = tuple(
+        Gate(metric, bound, float(limit), places.value("recipes", name, "gates", metric, bound))
+        for metric, bounds in spec.gates.model_dump(by_alias=True, exclude_none=True).items()
+        for bound, limit in bounds.items()
+    )
+    return Recipe(name, steps, gates, places.key("recipes", name))

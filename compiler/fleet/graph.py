@@ -1,0 +1,179 @@
+"""The compiler's view of a workspace: every name is an object, every value knows its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from compiler.base.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One version of a model. Paths are relative to the workspace, with `/`."""
+
+    name: str
+    version: str
+    task: str
+    license: str
+    source: str
+    evaluation_data: str
+    evaluation_tokens: int
+    place: Span = field(compare=False, repr=False)
+    """Where `source:` stands."""
+    evaluation_place: Span = field(compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One recipe step: `kind` and its parameters as plain JSON values, defaults filled in."""
+
+    kind: str
+    parameters: Mapping[str, Any]
+    place: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A limit on one metric (`klDivergence`, `size`, …): `limit` in the metric's base unit
+    (bytes, shares of 1, nats, tokens per second)."""
+
+    metric: str
+    bound: Literal["max", "min"]
+    limit: float
+    place: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    name: str
+    steps: tuple[Step, ...]
+    gates: tuple[Gate, ...]
+    place: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceClass:
+    """A kind of hardware, `extends` followed. Sizes in bytes, power in watts.
+
+    `name` is what an inventory calls it: a class of the catalogue keeps its `builtin/`.
+    """
+
+    name: str
+    arch: Literal["amd64", "arm64"]
+    memory: int
+    storage: int
+    reserved_memory: int
+    reserved_storage: int
+    cores: int | None
+    isa: tuple[str, ...]
+    accelerators: tuple[str, ...]
+    power_watts: float | None
+    price_usd: float | None
+    price_date: str | None
+    systemd: int | None
+    place: Span | None = field(compare=False, repr=False)
+    """Where the class is declared in the workspace; None for one used straight from the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One row of an inventory."""
+
+    id: str
+    device_class: str
+    labels: tuple[tuple[str, str], ...]
+    place: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A model on the devices of one cohort, all overlays applied."""
+
+    name: str
+    model: Model
+    recipe: Recipe
+    threads: int
+    context_length: int | None
+    memory_limit: int | None
+    image: str | None
+    command: tuple[str, ...] | None
+    port: int
+    environment: tuple[tuple[str, str], ...]
+    place: Span = field(compare=False, repr=False)
+    """Where the run is declared in its fleet."""
+
+    @property
+    def artifact(self) -> str:
+        """The name of the artifact that this run needs: `assistant-1.4.0-int4-edge`."""
+        return artifact_name(self.model, self.recipe)
+
+
+def artifact_name(model: Model, recipe: Recipe) -> str:
+    return f"{model.name}-{model.version}-{recipe.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where one value came from: the line that set it, then what that overrode, latest first.
+
+    A place is None where the value is slmc's own default.
+    """
+
+    value: Any
+    place: Span | None
+    overrode: tuple[tuple[Any, Span | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The devices of a fleet whose resolved configuration is identical; they share bundles."""
+
+    name: str
+    device_class: DeviceClass
+    runs: tuple[Run, ...]
+    devices: tuple[Device, ...]
+    provenance: Mapping[str, Setting] = field(compare=False, repr=False)
+    """By path inside the fleet, such as `runs.assistant.threads`."""
+    other_provenance: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict, compare=False, repr=False)
+    """By device id, for the devices that came to the same values by other lines."""
+
+    def provenance_of(self, device: str) -> Mapping[str, Setting]:
+        return self.other_provenance.get(device, self.provenance)
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    data_class: str
+    residency: str | None
+    egress: Literal["deny", "allow"]
+    telemetry: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetUse:
+    """A target that a fleet is emitted for, with the place that asked for it."""
+
+    name: str
+    place: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    name: str
+    region: str | None
+    targets: tuple[TargetUse, ...]
+    privacy: Privacy
+    cohorts: tuple[Cohort, ...]
+    place: Span = field(compare=False, repr=False)
+    idle: tuple[Device, ...] = ()
+    """Devices that no run matches: they belong to no cohort and get no bundle."""
+
+    @property
+    def devices(self) -> int:
+        return sum(len(cohort.devices) for cohort in self.cohorts)

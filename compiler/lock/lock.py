@@ -1,0 +1,94 @@
+"""The lock: every digest, build fact and tool version that the committed bundles stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from compiler.artifact.artifact import Artifact, Artifacts, Original
+from compiler.base import digests
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.bundle.bundles import Bundles
+from compiler.fleet.sources import ModelSource
+from compiler.plan.actions import Baseline, Locked, Plan, Reason
+from compiler.plan.planner import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class LockedArtifact:
+    """An artifact with the digests of what it was made from and measured on."""
+
+    artifact: Artifact
+    source: str
+    steps: str
+    evaluation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Artifacts by name, originals by model id, digests of bundles by folder and of indexes
+    by path below the output folder."""
+
+    tools: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[str, LockedArtifact] = field(default_factory=dict)
+    originals: Mapping[str, Original] = field(default_factory=dict)
+    bundles: Mapping[str, str] = field(default_factory=dict)
+    indexes: Mapping[str, str] = field(default_factory=dict)
+
+
+def baseline(lock: Lock) -> Baseline:
+    """What the planner needs to know of the last compile."""
+    return Baseline(
+        {
+            name: Locked(entry.artifact.key, entry.source, entry.steps, entry.evaluation, entry.artifact.digest)
+            for name, entry in lock.artifacts.items()
+        }
+    )
+
+
+def locked_sources(lock: Lock) -> dict[str, ModelSource]:
+    """By model id, the digests that the lock has of models whose files may be absent."""
+    return {
+        entry.artifact.model: ModelSource(entry.artifact.model, (), entry.source, entry.evaluation)
+        for entry in lock.artifacts.values()
+    }
+
+
+def make(plan: Plan, artifacts: Artifacts, bundles: Bundles, tools: Tools) -> Lock:
+    """The lock of a finished compile. What depends on the machine is left behind here."""
+    used = {action.model.id for action in plan.actions}
+    return Lock(
+        tools=dict(tools.libraries),
+        artifacts={
+            action.name: LockedArtifact(
+                replace(artifacts.artifacts[action.name], speed=None, built=False),
+                action.source.digest,
+                digests.of_value(list(action.inputs.steps)),
+                action.source.evaluation,
+            )
+            for action in plan.actions
+        },
+        originals={id: replace(o, speed=None) for id, o in artifacts.originals.items() if id in used},
+        bundles={bundle.folder: bundle.digest for bundle in bundles.bundles},
+        indexes={path: digests.of_bytes(data) for path, data in bundles.indexes.items()},
+    )
+
+
+def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:
+    """The artifacts as the lock describes them, for a compile that builds nothing.
+
+    Other versions of the tools are no obstacle: the locked artifact is the one that was
+    measured. Any other difference between blueprint and lock is an error.
+    """
+    diagnostics = [
+        Diagnostic(
+            Code.LOCK_OUTDATED,
+            f"Artifact `{action.name}` has to be built: {action.reason.value}.",
+            action.recipe.place,
+            help="Run `slmc compile` where the store is, and commit `slmc.lock` with the bundles.",
+        )
+        for action in plan.actions
+        if action.reason not in (Reason.UNCHANGED, Reason.TOOLS)
+    ]
+    return Artifacts({name: entry.artifact for name, entry in lock.artifacts.items()}, lock.originals), diagnostics

@@ -1,0 +1,156 @@
+"""`slmc.lock` ↔ Lock. The file is JSON with sorted keys: one value a line, made for `git diff`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+from compiler.artifact.artifact import Artifact, File, Original, Quality, Shape
+from compiler.base import digests
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.base.span import Source, Span
+from compiler.base.spelling import fields, plain
+from compiler.lock.lock import Lock, LockedArtifact
+
+NAME = "slmc.lock"
+VERSION = 1
+
+T = TypeVar("T")
+
+
+def read(path: Path) -> tuple[Lock, list[Diagnostic]]:
+    """The lock at `path`; an empty one when there is none yet."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Lock(), []
+    except (OSError, UnicodeDecodeError) as error:
+        return Lock(), [Diagnostic(Code.LOCK_UNREADABLE, f"`{NAME}` cannot be read: {error}.", file=NAME)]
+    source = Source(NAME, text)
+    try:
+        data = json.loads(text)
+        if data["lockVersion"] != VERSION:
+            why = f"it has version {data['lockVersion']}, and this slmc reads {VERSION}."
+            return Lock(), [_unreadable(source, 1, 1, why)]
+        return _load(data), []
+    except json.JSONDecodeError as error:
+        return Lock(), [_unreadable(source, error.lineno, error.colno, f"{error.msg}.")]
+    except (KeyError, TypeError, AttributeError):
+        return Lock(), [_unreadable(source, 1, 1, "a key is missing, or its value has another type.")]
+    except ValueError as error:
+        return Lock(), [_unreadable(source, 1, 1, f"{error}.")]
+    except RecursionError:
+        return Lock(), [_unreadable(source, 1, 1, "it is nested without end.")]
+
+
+def dump(lock: Lock) -> bytes:
+    return digests.pretty(
+        {
+            "lockVersion": VERSION,
+            "tools": dict(lock.tools),
+            "models": {id: _dump_original(original) for id, original in lock.originals.items()},
+            "artifacts": {name: _dump_artifact(entry) for name, entry in lock.artifacts.items()},
+            "bundles": dict(lock.bundles),
+            "indexes": dict(lock.indexes),
+        }
+    )
+
+
+def _unreadable(source: Source, line: int, column: int, why: str) -> Diagnostic:
+    return Diagnostic(
+        Code.LOCK_UNREADABLE,
+        f"`{NAME}` is not what slmc wrote: {why}",
+        Span(source, line, column),
+        help="Restore it from Git, or delete it: `slmc compile` writes it anew, and builds only what the store lacks.",
+    )
+
+
+def _dump_artifact(entry: LockedArtifact) -> dict[str, Any]:
+    artifact = entry.artifact
+    return {
+        "model": artifact.model,
+        "recipe": artifact.recipe,
+        "key": artifact.key,
+        "digest": artifact.digest,
+        "inputs": {"source": entry.source, "steps": entry.steps, "evaluation": entry.evaluation},
+        "files": [plain(file) for file in artifact.files],
+        "shape": plain(artifact.shape),
+        "quality": plain(artifact.quality),
+        "heldGates": dict(artifact.held_gates),
+    }
+
+
+def _dump_original(original: Original) -> dict[str, Any]:
+    return {"size": original.size, "perplexity": original.perplexity, "shape": plain(original.shape)}
+
+
+def _load(data: dict[str, Any]) -> Lock:
+    """Raises KeyError, TypeError, ValueError, AttributeError for what `dump` does not write."""
+    return Lock(
+        tools=_texts(data["tools"]),
+        artifacts={name: _load_artifact(name, entry) for name, entry in data["artifacts"].items()},
+        originals={
+            id: Original(id, _number(entry["size"]), _make(Shape, entry["shape"]), _number(entry["perplexity"]))
+            for id, entry in data["models"].items()
+        },
+        bundles=_paths(data["bundles"]),
+        indexes=_paths(data["indexes"]),
+    )
+
+
+def _load_artifact(name: str, entry: dict[str, Any]) -> LockedArtifact:
+    artifact = Artifact(
+        name=name,
+        model=_text(entry["model"]),
+        recipe=_text(entry["recipe"]),
+        key=_digest(entry["key"]),
+        digest=_digest(entry["digest"]),
+        files=tuple(_file(file) for file in entry["files"]),
+        shape=_make(Shape, entry["shape"]),
+        quality=_make(Quality, entry["quality"]),
+        held_gates={gate: _number(limit) for gate, limit in entry["heldGates"].items()},
+    )
+    inputs = entry["inputs"]
+    return LockedArtifact(artifact, *(_digest(inputs[what]) for what in ("source", "steps", "evaluation")))
+
+
+def _file(entry: dict[str, Any]) -> File:
+    return File(_text(entry["name"]), _number(entry["size"]), _digest(entry["digest"]))
+
+
+def _make(kind: type[T], entry: dict[str, Any]) -> T:
+    """A dataclass all of whose fields are numbers."""
+    return kind(**{name: _number(value) for name, value in fields(entry).items()})
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is not a number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _digest(value: Any) -> str:
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", _text(value)):
+        raise ValueError(f"{value!r} is not a sha256 digest")
+    return str(value)
+
+
+def _paths(entries: dict[str, Any]) -> dict[str, str]:
+    """Path below the output folder → digest."""
+    for path in entries:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise ValueError(f"`{path}` is no path below the output folder")
+    return {path: _digest(value) for path, value in entries.items()}
+
+
+def _texts(entries: dict[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in entries.items()}

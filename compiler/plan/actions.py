@@ -1,0 +1,79 @@
+"""What a compile will do, and why: the types that `plan` gives and later stages follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from compiler.fleet.graph import Model, Recipe
+from compiler.fleet.sources import ModelSource
+
+
+class Verb(Enum):
+    BUILD = "build"
+    KEEP = "keep"
+
+
+class Reason(Enum):
+    UNCHANGED = "unchanged"
+    NEW = "not in the lock"
+    SOURCE = "the model's files changed"
+    RECIPE = "the recipe's steps changed"
+    TOOLS = "the tools' versions changed"
+    EVALUATION = "the evaluation data changed"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildKey:
+    """Everything that shapes an artifact's bytes. Its digest is the artifact's key."""
+
+    source: str
+    steps: tuple[Mapping[str, Any], ...]
+    """Per step: kind, version and all parameters, as plain JSON values."""
+    tools: Mapping[str, str]
+    """Distribution name → version, of the libraries that make the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What the last lock knows of one artifact: the digests its Reason is found from."""
+
+    key: str
+    source: str
+    steps: str
+    evaluation: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The last lock as the planner sees it: artifacts by name."""
+
+    artifacts: Mapping[str, Locked] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Build or keep one artifact (`name`), which `recipe` makes from `model`."""
+
+    verb: Verb
+    reason: Reason
+    name: str
+    model: Model
+    recipe: Recipe
+    source: ModelSource
+    inputs: BuildKey
+    key: str
+    """sha256 of `inputs`."""
+    locked: Locked | None
+    """What the last lock says of the artifact of this name; with KEEP, still true."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions by artifact name, and the names that the lock still has and nobody uses."""
+
+    actions: tuple[Action, ...]
+    dropped: tuple[str, ...]

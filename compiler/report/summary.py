@@ -1,0 +1,162 @@
+"""What a compile did, for a person: before → after, what fits, what was written, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from compiler.artifact.artifact import Artifact, Artifacts, Original, Speed
+from compiler.base.units import show_bytes, show_ratio
+from compiler.fit.check import Estimate
+from compiler.fleet.graph import Fleet
+from compiler.lock.changes import Change, Tree
+from compiler.plan.actions import Plan, Verb
+from compiler.report.outcome import Mode, Outcome
+from compiler.report.table import table
+
+_SHOWN_CHANGES = 20
+_UNKNOWN = "-"
+
+
+def fleets_text(fleets: Sequence[Fleet]) -> str:
+    """One line a fleet, and how many of its devices run nothing."""
+    rows = [
+        [
+            fleet.name,
+            _count(fleet.devices, "device"),
+            _count(len(fleet.cohorts), "cohort"),
+            ", ".join(target.name for target in fleet.targets),
+        ]
+        for fleet in fleets
+    ]
+    if not rows:
+        return "No errors. No fleet is declared.\n"
+    idle = [f"{fleet.name}: no run matches {_count(len(fleet.idle), 'device')}.\n" for fleet in fleets if fleet.idle]
+    return "No errors.\n\n" + table(["fleet", "devices", "cohorts", "targets"], rows) + "".join(idle)
+
+
+def summary_text(outcome: Outcome) -> str:
+    """The parts that the run reached, with a blank line between them."""
+    parts = []
+    if outcome.artifacts and outcome.plan and outcome.artifacts.artifacts:
+        parts.append(_artifacts_text(outcome.plan, outcome.artifacts))
+    if outcome.estimates:
+        parts.append(_fit_text(outcome.fleets, outcome.estimates))
+    if outcome.tree:
+        parts.append(_tree_text(outcome, outcome.tree))
+    return "\n".join(parts)
+
+
+def _artifacts_text(plan: Plan, artifacts: Artifacts) -> str:
+    rows = []
+    for id in sorted({action.model.id for action in plan.actions}):
+        original = artifacts.originals.get(id)
+        if original:
+            rows.append(_original_row(original))
+        for action in plan.actions:
+            if action.model.id == id and (artifact := artifacts.artifacts.get(action.name)):
+                rows.append(_artifact_row(artifact, original))
+    header = ["artifact", "size", "perplexity", "KL", "top-1", "tokens/s", "peak memory"]
+    text = table(header, rows, right=range(1, 7))
+    return text + "".join(f"{line}\n" for line in _provenance(plan, artifacts))
+
+
+def _original_row(original: Original) -> list[str]:
+    perplexity = f"{original.perplexity:.3f}"
+    return [f"{original.model} as it came", show_bytes(original.size), perplexity, "", "", *_speed(original.speed)]
+
+
+def _artifact_row(artifact: Artifact, original: Original | None) -> list[str]:
+    quality = artifact.quality
+    size = show_bytes(artifact.size)
+    return [
+        f"→ {artifact.recipe}",
+        f"{size} ({show_ratio(artifact.size / original.size)})" if original else size,
+        f"{quality.perplexity:.3f} (×{quality.perplexity_ratio:.4f})",
+        f"{quality.kl_divergence:.5f}",
+        show_ratio(quality.top_one_agreement),
+        *_speed(artifact.speed, original.speed if original else None),
+    ]
+
+
+def _speed(speed: Speed | None, before: Speed | None = None) -> list[str]:
+    if speed is None:
+        return [_UNKNOWN, _UNKNOWN]
+    ratio = f" (×{speed.tokens_per_second / before.tokens_per_second:.2f})" if before else ""
+    return [f"{speed.tokens_per_second:.0f}{ratio}", show_bytes(speed.peak_memory)]
+
+
+def _provenance(plan: Plan, artifacts: Artifacts) -> list[str]:
+    """Where the figures come from."""
+    data = {
+        (action.model.evaluation_data, artifacts.artifacts[action.name].quality.tokens)
+        for action in plan.actions
+        if action.name in artifacts.artifacts
+    }
+    lines = [
+        f"Quality: measured on {tokens} tokens of {name}, against the model as it came."
+        for name, tokens in sorted(data)
+    ]
+    hosts = {artifact.speed.host for artifact in artifacts.artifacts.values() if artifact.speed}
+    lines += [
+        f"Speed and peak memory: measured on this build machine ({host}), not on a device." for host in sorted(hosts)
+    ]
+    if not hosts:
+        lines.append("Speed and peak memory: unknown here; they belong to the machine that builds.")
+    return lines
+
+
+def _fit_text(fleets: Iterable[Fleet], estimates: Iterable[Estimate]) -> str:
+    cohorts = {(fleet.name, cohort.name): cohort for fleet in fleets for cohort in fleet.cohorts}
+    rows = []
+    for estimate in estimates:
+        cohort = cohorts[estimate.fleet, estimate.cohort]
+        rows.append(
+            [
+                f"{estimate.fleet}/{estimate.cohort}",
+                str(len(cohort.devices)),
+                ", ".join(f"{run.name}: {run.artifact}" for run in cohort.runs) or "nothing",
+                f"{show_bytes(estimate.memory_needed)} of {show_bytes(estimate.memory_available)}",
+                f"{show_bytes(estimate.storage_needed)} of {show_bytes(estimate.storage_available)}",
+            ]
+        )
+    return table(["cohort", "devices", "runs", "memory (estimated)", "storage"], rows, right=(1, 3, 4))
+
+
+def _tree_text(outcome: Outcome, tree: Tree) -> str:
+    changed = _changes_text(tree)
+    if outcome.mode is Mode.CHECK:
+        if not tree.pending:
+            return "The committed tree is what the blueprint gives.\n"
+        return f"{changed}Pending: run `slmc compile` and commit what it writes.\n"
+    if not tree.pending:
+        return f"Nothing to write: {tree.output} and {tree.lock_path} are up to date.\n"
+    return f"{changed}Next: read the diff (`git diff`), then commit {tree.output} and {tree.lock_path}.\n"
+
+
+def _changes_text(tree: Tree) -> str:
+    """How many files of each bundle change how; single paths when there are few."""
+    paths = [(change.kind.value, f"{tree.output}/{change.path}") for change in tree.changes]
+    if tree.lock_changed:
+        paths.append(("write", str(tree.lock_path)))
+    if len(paths) > _SHOWN_CHANGES:
+        counts = Counter((change.kind.value, _folder(change)) for change in tree.changes)
+        paths = [(kind, f"{tree.output}/{folder}: {_count(n, 'file')}") for (kind, folder), n in sorted(counts.items())]
+        paths += [("write", str(tree.lock_path))] if tree.lock_changed else []
+    return "".join(f"{kind:7} {path}\n" for kind, path in paths)
+
+
+def _folder(change: Change) -> str:
+    """`stores-eu/pi-5-8g/systemd` of a file in a bundle, `stores-eu` of an index."""
+    return "/".join(change.path.split("/")[:3][: max(1, change.path.count("/"))])
+
+
+def built_text(plan: Plan, artifacts: Artifacts) -> str:
+    """One line: how much was built and how much was there already."""
+    built = sum(artifact.built for artifact in artifacts.artifacts.values())
+    kept = sum(action.verb is Verb.KEEP for action in plan.actions)
+    return f"{_count(built, 'artifact')} built, {kept} unchanged since the last lock"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

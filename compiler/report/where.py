@@ -1,0 +1,39 @@
+"""The answer of `slmc where` as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from compiler.base.span import Span
+from compiler.base.units import show_bytes
+from compiler.fleet.where import Answer, Finding
+
+
+def where_text(answer: Answer) -> str:
+    """One paragraph per value: what it is and where, the line that set it, what that overrode."""
+    return "\n".join("\n".join(_paragraph(finding, answer.device)) + "\n" for finding in answer.findings)
+
+
+def _paragraph(finding: Finding, device: str | None) -> Iterator[str]:
+    setting = finding.setting
+    devices = f"on {device}" if device else f"on {finding.devices:,} device{'' if finding.devices == 1 else 's'}"
+    yield f"{finding.path}: {_shown(finding.path, setting.value)} ({devices})"
+    yield f"  {_origin(setting.place)}"
+    if setting.place:
+        yield f"      {setting.place.source.line(setting.place.line).strip()}"
+    for value, place in setting.overrode:
+        yield f"  overrides {_shown(finding.path, value)}, {_origin(place)}"
+
+
+def _origin(place: Span | None) -> str:
+    return f"set at {place}" if place else "the default"
+
+
+def _shown(path: str, value: Any) -> str:
+    if value is None:
+        return "not set"
+    if path.endswith(".memoryLimit"):
+        return show_bytes(value)
+    return str(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,131 @@
+"""Work in a process of its own: whatever happens there comes back as one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compiler.artifact import process
+from compiler.artifact.process import Failed, run
+
+_STAND_IN = """
+import os, signal, sys
+from compiler.artifact import child
+
+def work(request, tell):
+    {body}
+
+child.TASKS["stand-in"] = work
+sys.argv[1:] = ["stand-in"]
+child.main()
+"""
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs `body` as a task in a real child process."""
+
+    def call(body: str, request: dict[str, Any], on_event: Any = None) -> Any:
+        script = tmp_path / "child.py"
+        script.write_text(_STAND_IN.format(body=body))
+        launcher = tmp_path / "python"
+        launcher.write_text(f"#!/bin/sh\nexec {sys.executable} -P {script}\n")
+        launcher.chmod(0o755)
+        monkeypatch.setattr(process.sys, "executable", str(launcher))
+        return run("stand-in", request, on_event)
+
+    return call
+
+
+def test_result_and_events_come_back(task: Any) -> None:
+    events: list[Any] = []
+    result = task("tell(1); tell('two'); print('noise'); return request", {"x": [1, None]}, events.append)
+    assert (result, events) == ({"x": [1, None]}, [1, "two"])
+
+
+def test_an_exception_is_one_line_without_folders(task: Any, tmp_path: Path) -> None:
+    with pytest.raises(Failed) as failed:
+        task(
+            'raise ValueError(f\'{request["model"]} is bad, so is {request["model"][:-11]}\\nand more\')',
+            {"model": f"{tmp_path}/deep/model.onnx"},
+        )
+    assert str(failed.value) == "ValueError: model.onnx is bad, so is deep"
+    assert not failed.value.crashed
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "the process crashed with SIGSEGV"),
+        ("os.abort()", "the process crashed with SIGABRT"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "the process was killed, perhaps for want of memory"),
+        ("os._exit(3)", "the process ended with exit code 3 and no result"),
+    ],
+)
+def test_a_crash_is_told(task: Any, body: str, why: str) -> None:
+    with pytest.raises(Failed) as failed:
+        task(body, {})
+    assert (str(failed.value), failed.value.crashed) == (why, True)
+
+
+def test_an_interrupt_ends_the_child(task: Any, tmp_path: Path) -> None:
+    def interrupt(event: Any) -> None:
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        task("tell(os.getpid()); import time; time.sleep(60)", {}, interrupt)
+    assert time.monotonic() - start < 30
+
+
+def test_the_child_s_surroundings_are_always_the_same(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "99")
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    names = ["PYTHONHASHSEED", "ORT_DISABLE_TELEMETRY"]
+    assert task("return [os.environ[name] for name in request['names']]", {"names": names}) == ["0", "1"]
+
+
+def test_the_child_dies_with_the_compiler(tmp_path: Path) -> None:
+    """The compiler is killed while a child works; nothing goes on building for nobody."""
+    body = 'open(request["pid"], "w").write(str(os.getpid())); import time; time.sleep(120)'
+    (tmp_path / "child.py").write_text(_STAND_IN.format(body=body))
+    (tmp_path / "python").write_text(f"#!/bin/sh\nexec {sys.executable} -P {tmp_path / 'child.py'}\n")
+    (tmp_path / "python").chmod(0o755)
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from compiler.artifact.process import run\n"
+            f"sys.executable = {str(tmp_path / 'python')!r}\n"
+            f"run('stand-in', {{'pid': {str(tmp_path / 'pid')!r}}})",
+        ],
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait()
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process still runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_environment_keeps_the_user_s_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    assert process._environment()["PYTHONPATH"].split(os.pathsep)[1:] == ["/somewhere"]

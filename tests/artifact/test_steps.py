@@ -1,0 +1,216 @@
+"""Recipe steps on the example's model: the same bytes every time, an effect, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from compiler.artifact import graphs
+from compiler.artifact.decoder import Decoder
+from compiler.artifact.steps.chain import apply_all
+from compiler.artifact.steps.embedding import quantize_embeddings
+from compiler.artifact.steps.table import STEPS
+from compiler.artifact.steps.versions import step_versions, tool_versions
+from tests.artifact import tiny
+
+OPTIMIZE = {"name": "optimize", "parameters": {"level": "extended"}}
+DYNAMIC = {"name": "quantize/int8-dynamic", "parameters": {"scheme": "int8-dynamic", "perChannel": True}}
+INT4 = {"name": "quantize/int4", "parameters": {"scheme": "int4", "blockSize": 32, "symmetric": False}}
+INT8 = {"name": "quantize/int8", "parameters": {"scheme": "int8", "blockSize": 64, "symmetric": True}}
+
+_BUILD = """
+import json, sys
+from compiler.artifact.steps.chain import apply_all
+source, target, steps = sys.argv[1:]
+print(json.dumps(apply_all(source, target, json.loads(steps), lambda event: None)))
+"""
+
+
+@pytest.fixture
+def model(repository: Path) -> Path:
+    return repository / "blueprints" / "hello" / "models" / "pydoc-1.0"
+
+
+def make(folder: Path, target: Path, *steps: dict[str, Any]) -> dict[str, Any]:
+    target.mkdir(parents=True)
+    return apply_all(str(folder / "model.onnx"), str(target / "model.onnx"), list(steps), lambda event: None)
+
+
+def operators(folder: Path) -> dict[str, int]:
+    return dict(graphs.operators(onnx.load(folder / "model.onnx")))
+
+
+@pytest.mark.parametrize(
+    ("steps", "made"),
+    [
+        ((DYNAMIC,), {"DynamicQuantizeLinear", "MatMulInteger", "GatherBlockQuantized"}),
+        ((INT4,), {"MatMulNBits", "GatherBlockQuantized"}),
+        ((INT8,), {"MatMulNBits", "GatherBlockQuantized"}),
+        ((OPTIMIZE, DYNAMIC), {"DynamicQuantizeLinear", "MatMulInteger"}),
+        ((OPTIMIZE, INT4), {"MatMulNBits", "GatherBlockQuantized"}),
+    ],
+    ids=["int8-dynamic", "int4", "int8", "optimize,int8-dynamic", "optimize,int4"],
+)
+def test_quantizes_every_weight_and_leaves_none_behind(
+    model: Path, tmp_path: Path, steps: tuple[dict[str, Any], ...], made: set[str]
+) -> None:
+    result = make(model, tmp_path / "a", *steps)
+    assert result["idle"] == []
+    found = operators(tmp_path / "a")
+    assert made <= set(found)
+    assert "MatMul" not in found
+    after = onnx.load(tmp_path / "a" / "model.onnx")
+    read = {name for node in after.graph.node for name in node.input}
+    assert [tensor.name for tensor in after.graph.initializer if tensor.name not in read] == []
+    largest_float = max(t.ByteSize() for t in after.graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
+    assert largest_float < 256 * 1024
+    assert result["weight_bytes"] == graphs.weight_bytes(after)
+
+
+def test_optimize_fuses_and_keeps_the_model(model: Path, tmp_path: Path) -> None:
+    before, result = operators(model), make(model, tmp_path / "a", OPTIMIZE)
+    assert result["idle"] == []
+    assert sum(operators(tmp_path / "a").values()) < sum(before.values())
+
+
+def test_steps_without_effect_are_named(model: Path, tmp_path: Path) -> None:
+    assert make(model, tmp_path / "a", OPTIMIZE, OPTIMIZE)["idle"] == [1]
+    assert make(model, tmp_path / "b", INT4, INT4)["idle"] == [1]
+    assert make(model, tmp_path / "c", DYNAMIC, DYNAMIC, INT8)["idle"] == [1, 2]
+
+
+def test_a_step_that_raises_is_named_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.onnx").write_bytes(b"garbage")
+    result = make(tmp_path / "m", tmp_path / "a", OPTIMIZE, INT4)
+    assert result["failed"] == 0
+    assert result["reason"]
+    assert "\n" not in result["reason"]
+
+
+@pytest.mark.parametrize("steps", [(OPTIMIZE, INT4), (OPTIMIZE, DYNAMIC), (INT8,)], ids=["int4", "dynamic", "int8"])
+def test_same_bytes_in_another_folder_under_another_hash_seed(
+    model: Path, tmp_path: Path, steps: tuple[dict[str, Any], ...]
+) -> None:
+    found = []
+    for seed, place in (("1", "short"), ("4242", "a/rather/longer/place")):
+        target = tmp_path / place / "model.onnx"
+        target.parent.mkdir(parents=True)
+        copy = tmp_path / place / "source.onnx"
+        copy.write_bytes((model / "model.onnx").read_bytes())
+        done = subprocess.run(
+            [sys.executable, "-c", _BUILD, str(copy), str(target), json.dumps(steps)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parent.parent.parent,
+            capture_output=True,
+            check=True,
+        )
+        found.append((done.stdout, target.read_bytes()))
+    assert found[0] == found[1]
+    assert str(tmp_path).encode() not in found[0][1]
+
+
+def test_notes_of_the_maker_are_stripped(tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path / "m")
+    noted = onnx.load(folder / "model.onnx")
+    noted.producer_name, noted.doc_string = "/home/someone/export.py", "made on a laptop"
+    onnx.helper.set_model_props(noted, {"where": "/home/someone"})
+    for node in noted.graph.node:
+        node.doc_string = "/home/someone/model.py:12"
+        node.metadata_props.add(key="trace", value="/home/someone")
+    (folder / "model.onnx").write_bytes(noted.SerializeToString())
+    make(folder, tmp_path / "a", INT4)
+    assert b"someone" not in (tmp_path / "a" / "model.onnx").read_bytes()
+    assert b"laptop" not in (tmp_path / "a" / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("steps", [(OPTIMIZE, DYNAMIC), (OPTIMIZE, INT4)], ids=["dynamic", "int4"])
+def test_large_models_keep_their_weights_beside_the_graph(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: tuple[dict[str, Any], ...]
+) -> None:
+    """The same logits as from one file. Large means more than a GiB, here more than 100 bytes."""
+    make(model, tmp_path / "one", *steps)
+    (tmp_path / "external").mkdir()
+    whole = onnx.load(model / "model.onnx")
+    onnx.save(whole, tmp_path / "external" / "model.onnx", save_as_external_data=True, location="weights.bin")
+    monkeypatch.setattr(graphs, "LARGEST_SINGLE_FILE", 100)
+    result = make(tmp_path / "external", tmp_path / "two", *steps)
+    assert (tmp_path / "two" / "model.onnx").stat().st_size < (tmp_path / "two" / "model.onnx.data").stat().st_size
+    assert result["weight_bytes"] == graphs.weight_bytes(onnx.load(tmp_path / "one" / "model.onnx"))
+    ids = [3, 1, 4, 1, 5]
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name / "genai_config.json").write_bytes((model / "genai_config.json").read_bytes())
+        decoder = Decoder(tmp_path / name, threads=1)
+        found.append(decoder(ids, 0, decoder.empty_cache())[0])
+    assert np.array_equal(found[0], found[1])
+
+
+def test_embeddings_lose_at_most_half_a_step(tmp_path: Path) -> None:
+    weights = tiny.Weights.random()
+    model = tiny.graph(weights)
+    quantize_embeddings(model, 16)
+    parts = {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in model.graph.initializer}
+    quantized, scales, zeros = parts["E_Q8"], parts["E_scales"], parts["E_zero_points"]
+    back = (quantized - zeros) * scales
+    assert np.all(np.abs(back - weights.embeddings) <= 0.5001 * scales)
+    node = next(node for node in model.graph.node if node.op_type == "GatherBlockQuantized")
+    assert list(node.input) == ["E_Q8", "input_ids", "E_scales", "E_zero_points"]
+
+
+def test_other_lookups_keep_their_tables() -> None:
+    """Rotary positions, learned positions: looked up by something else than the tokens."""
+    model = tiny.graph(tiny.Weights.random())
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((24, 16), np.float32), "cos"))
+    model.graph.node.append(onnx.helper.make_node("Gather", ["cos", "attention_mask"], ["positions"]))
+    model.graph.node.insert(0, onnx.helper.make_node("Cast", ["input_ids"], ["tokens"], to=onnx.TensorProto.INT32))
+    model.graph.node[1].input[1] = "tokens"
+    quantize_embeddings(model, 16)
+    found = {node.output[0]: (node.op_type, node.input[1]) for node in model.graph.node if "Gather" in node.op_type}
+    assert found == {"hidden": ("GatherBlockQuantized", "tokens"), "positions": ("Gather", "attention_mask")}
+
+
+@pytest.mark.parametrize("block_size", [16, 32], ids=["whole-blocks", "last-block-partial"])
+def test_quantized_embeddings_run(tmp_path: Path, block_size: int) -> None:
+    folder = tiny.write(tmp_path / "m")
+    model = onnx.load(folder / "model.onnx")
+    quantize_embeddings(model, block_size)
+    model.opset_import.add(domain="com.microsoft", version=1)
+    graphs.drop_unused(model)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    decoder = Decoder(folder, threads=1)
+    ids = list(range(20))
+    assert decoder(ids, 0, decoder.empty_cache())[0] == pytest.approx(tiny.Weights.random().logits(ids), abs=0.8)
+
+
+def test_versions_cover_the_table() -> None:
+    assert step_versions() == {name: step.VERSION for name, step in STEPS.items()}
+    assert set(tool_versions()) == {"numpy", "onnx", "onnx-ir", "onnxruntime", "slmc-artifact"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [(OPTIMIZE, INT4), (OPTIMIZE, DYNAMIC), (INT8,)], ids=["int4", "dynamic", "int8"])
+def test_onnxruntime_genai_generates_from_what_was_made(
+    model: Path, tmp_path: Path, steps: tuple[dict[str, Any], ...]
+) -> None:
+    genai = pytest.importorskip("onnxruntime_genai")
+    make(model, tmp_path / "a", *steps)
+    for name in ("genai_config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "a" / name).write_bytes((model / name).read_bytes())
+    loaded = genai.Model(str(tmp_path / "a"))
+    tokenizer, parameters = genai.Tokenizer(loaded), genai.GeneratorParams(loaded)
+    parameters.set_search_options(max_length=24)
+    generator = genai.Generator(loaded, parameters)
+    generator.append_tokens(tokenizer.encode("The import statement"))
+    while not generator.is_done():
+        generator.generate_next_token()
+    assert "statement" in tokenizer.decode(generator.get_sequence(0))

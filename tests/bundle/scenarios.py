@@ -1,0 +1,97 @@
+"""Fleets that show what a target has to cope with, as the fleet stage would give them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.bundle.bundles import Bundles
+from compiler.bundle.checks import check_targets
+from compiler.bundle.render import render
+from compiler.fit.check import check
+from compiler.fleet.graph import Fleet, Run, TargetUse
+from tests.conftest import REPOSITORY
+from tests.values import CLASS, COHORT, DEVICE, FLEET, MIB, PLACE, PRIVACY, RUN, artifacts_of, digest
+
+TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "compose", "kubernetes"))
+SERVED = replace(RUN, image=f"registry.example/slm-server@{digest('f')}", command=("/usr/lib/slmc/slm-server",))
+
+NASTY = (
+    ("BACKSLASH", "C:\\new\\table\\"),
+    ("BOOLEAN", "no"),
+    ("CLOCK", "12:30:45"),
+    ("CONTROL", "\x01\x1b[31m\x0b"),
+    ("DOLLAR", "$HOME ${HOME} $(SLMC_PORT) $$ $"),
+    ("EMPTY", ""),
+    ("HASH", "# no comment"),
+    ("JINJA", "{{ run.name }} {% raw %}"),
+    ("JSON", '{"a": [1, "b\'c"]}'),
+    ("LINES", "one\ntwo\r\n\tthree\n"),
+    ("NUMBER", "0x1F"),
+    ("OCTAL", "010"),
+    ("ODD", "\ufeff\u2028\u00a0"),
+    ("PERCENT", "%n 100% %%"),
+    ("QUOTES", "\"double\" 'single' `back`"),
+    ("SPACES", "  leading and trailing  "),
+    ("SWITCH", "on"),
+    ("TILDE", "~"),
+    ("UNICODE", "größe 模型 😀"),
+)  # fmt: skip
+"""Environment variables that only survive the quoting made for each syntax."""
+
+SERVER = "/usr/lib/slmc/slm-server"
+NASTY_COMMAND = (SERVER, '--motto=100% "$HOME" it\'s', ";", "", "-", "a\\b\n", "${SLMC_PORT}", "😀")
+
+
+def _fleet(*runs: Run, **changes: object) -> Fleet:
+    hardware = changes.pop("device_class", CLASS)
+    cohort = replace(COHORT, runs=runs, device_class=hardware)
+    return replace(FLEET, targets=TARGETS, cohorts=(cohort,), **changes)  # type: ignore[arg-type]
+
+
+PLAIN = _fleet(SERVED)
+TWO_RUNS = _fleet(
+    SERVED,
+    replace(SERVED, name="search.v2", port=8081, threads=1, context_length=512, memory_limit=512 * MIB),
+    device_class=replace(CLASS, name="builtin/intel-n100-8g", arch="amd64", isa=("avx2",), systemd=257, cores=None),
+)
+EGRESS_ALLOWED = _fleet(SERVED, privacy=replace(PRIVACY, egress="allow"), region=None)
+NASTY_STRINGS = _fleet(replace(SERVED, environment=NASTY, command=NASTY_COMMAND))
+OLD_SYSTEMD = _fleet(SERVED, device_class=replace(CLASS, systemd=247, accelerators=("npu",)))
+TWO_COHORTS = replace(
+    PLAIN,
+    cohorts=(
+        replace(COHORT, runs=(SERVED,), devices=(replace(DEVICE, id="till-9"), DEVICE)),
+        replace(
+            COHORT,
+            name="pi-berlin-3",
+            runs=(replace(SERVED, threads=2),),
+            devices=(replace(DEVICE, id="till-5"),),
+        ),
+    ),
+)
+
+SCENARIOS = {
+    "plain": PLAIN,
+    "two-runs-amd64": TWO_RUNS,
+    "egress-allowed": EGRESS_ALLOWED,
+    "nasty-strings": NASTY_STRINGS,
+    "old-systemd": OLD_SYSTEMD,
+    "two-cohorts": TWO_COHORTS,
+}
+
+
+def rendered(*fleets: Fleet) -> Bundles:
+    """The bundles of fleets in which nothing is wrong."""
+    artifacts = artifacts_of()
+    targets, diagnostics = check_targets(REPOSITORY, fleets)
+    assert diagnostics == []
+    estimates, diagnostics = check(fleets, artifacts)
+    assert diagnostics == []
+    bundles, diagnostics = render(targets, fleets, artifacts, estimates)
+    assert diagnostics == []
+    return bundles
+
+
+def files_of(fleet: Fleet, target: str) -> dict[str, bytes]:
+    """The files of the one bundle that the fleet has for `target`."""
+    return dict(next(bundle.files for bundle in rendered(fleet).bundles if bundle.target == target))

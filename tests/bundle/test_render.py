@@ -1,0 +1,119 @@
+"""Whole bundles: golden trees, what adding a device changes, what stands beside the rendered files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compiler.base import digests
+from compiler.bundle.checks import check_targets
+from compiler.bundle.render import render
+from compiler.fit.check import check
+from tests.bundle.scenarios import PLAIN, SCENARIOS, TWO_COHORTS, rendered
+from tests.conftest import REPOSITORY
+from tests.tree import tree
+from tests.values import DEVICE, artifacts_of, digest
+
+EXPECTED = Path(__file__).parent.parent / "expected" / "bundle"
+assert SCENARIOS
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_bundles_are_as_expected(name: str, update: bool) -> None:
+    """`pytest tests/bundle --update` rewrites the trees."""
+    files = rendered(SCENARIOS[name]).files()
+    if update:
+        shutil.rmtree(EXPECTED / name, ignore_errors=True)
+        for path, data in files.items():
+            (EXPECTED / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (EXPECTED / name / path).write_bytes(data)
+    assert files == tree(EXPECTED / name)
+
+
+def test_every_expected_tree_has_a_scenario() -> None:
+    assert sorted(path.name for path in EXPECTED.iterdir()) == sorted(SCENARIOS)
+
+
+def test_order_of_fleets_does_not_matter() -> None:
+    other = replace(PLAIN, name="depots")
+    assert rendered(PLAIN, other).files() == rendered(other, PLAIN).files()
+
+
+def test_another_device_changes_the_index_alone() -> None:
+    cohort = PLAIN.cohorts[0]
+    grown = replace(PLAIN, cohorts=(replace(cohort, devices=(DEVICE, replace(DEVICE, id="a-1"))),))
+    before, after = rendered(PLAIN), rendered(grown)
+    assert before.bundles == after.bundles
+    assert before.indexes == {"shops/devices.csv": b"id,class,cohort\ntill-1,pi,pi\n"}
+    assert after.indexes == {"shops/devices.csv": b"id,class,cohort\na-1,pi,pi\ntill-1,pi,pi\n"}
+
+
+def test_index_is_in_the_order_of_ids_over_all_cohorts() -> None:
+    expected = b"id,class,cohort\ntill-1,pi,pi\ntill-5,pi,pi-berlin-3\ntill-9,pi,pi\n"
+    assert rendered(TWO_COHORTS).indexes == {"shops/devices.csv": expected}
+
+
+def test_sums_name_every_other_file_and_sha256sum_agrees(tmp_path: Path) -> None:
+    for bundle in rendered(PLAIN).bundles:
+        folder = tmp_path / bundle.folder
+        for name, data in bundle.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        sums = bundle.files["SHA256SUMS"].decode().splitlines()
+        assert [line[66:] for line in sums] == sorted(bundle.files.keys() - {"SHA256SUMS"})
+        assert bundle.digest == digests.of_bytes(bundle.files["SHA256SUMS"])
+        command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+        assert subprocess.run(command, cwd=folder, check=False).returncode == 0
+        (folder / "artifacts.json").write_bytes(b"{}")
+        assert subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode == 1
+
+
+def test_artifacts_json_lists_each_artifact_once_with_its_runs() -> None:
+    bundle = rendered(SCENARIOS["two-runs-amd64"]).bundles[0]
+    assert json.loads(bundle.files["artifacts.json"]) == {
+        "artifacts": [
+            {
+                "name": "assistant-1.4.0-int4",
+                "digest": digest("c"),
+                "folder": "/var/lib/slmc/artifacts/" + "c" * 64,
+                "size": 100 * 2**20,
+                "runs": ["chat", "search.v2"],
+                "files": [{"name": "model.onnx", "size": 100 * 2**20, "digest": digest("d")}],
+            }
+        ]
+    }
+
+
+def test_a_cohort_without_runs_has_no_bundle_but_stands_in_the_index() -> None:
+    idle = replace(PLAIN, cohorts=(replace(PLAIN.cohorts[0], runs=()),))
+    bundles = rendered(idle)
+    assert bundles.bundles == ()
+    assert bundles.indexes == {"shops/devices.csv": b"id,class,cohort\ntill-1,pi,pi\n"}
+
+
+def test_a_thousand_cohorts_compile_each_template_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jinja2 import Environment
+
+    compiled = 0
+    compile_source = Environment._compile
+
+    def counted(self: Environment, source: str, filename: str) -> object:
+        nonlocal compiled
+        compiled += 1
+        return compile_source(self, source, filename)
+
+    monkeypatch.setattr(Environment, "_compile", counted)
+    many = replace(PLAIN, cohorts=tuple(replace(PLAIN.cohorts[0], name=f"c{number}") for number in range(20)))
+    targets, _ = check_targets(REPOSITORY, [many])
+    artifacts = artifacts_of()
+    bundles, diagnostics = render(targets, [many], artifacts, check([many], artifacts)[0])
+    assert diagnostics == []
+    assert len(bundles.bundles) == 60
+    paths = sum(len(target.files) for target in targets.values())
+    templates = sum(len({file.template for file in target.files}) for target in targets.values())
+    assert compiled == paths + templates + 1  # names.j2, which others import

@@ -1,0 +1,192 @@
+"""Which files a compile may touch: its own, and no other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from compiler.base.codes import Code
+from compiler.bundle.bundles import Bundle, Bundles
+from compiler.lock.changes import JOURNAL, Change, ChangeKind, compare
+from compiler.lock.lock import Lock
+from compiler.lock.publish import publish
+from tests.tree import tree
+from tests.values import digest
+
+FOLDER = "shops/pi/systemd"
+
+
+def bundles(files: Mapping[str, str]) -> Bundles:
+    data = {name: text.encode() for name, text in files.items()}
+    sums = "".join(f"{hashlib.sha256(data[name]).hexdigest()}  {name}\n" for name in sorted(data))
+    everything = data | {"SHA256SUMS": sums.encode()}
+    return Bundles((Bundle("shops", "pi", "systemd", FOLDER, everything, digest("9")),), {"shops/devices.csv": b"id\n"})
+
+
+def write(output: Path, files: Mapping[str, str]) -> Lock:
+    """Publish one bundle as a compile does; gives the lock that knows it."""
+    lock = Lock(bundles={FOLDER: digest("9")}, indexes={"shops/devices.csv": "sha256:0"})
+    result, diagnostics = compare(output, bundles(files), Lock(), output.parent / "slmc.lock", lock)
+    assert diagnostics == []
+    publish(result)
+    return lock
+
+
+def changes(
+    output: Path, files: Mapping[str, str], last: Lock
+) -> tuple[tuple[Change, ...], list[tuple[Code, str | None]]]:
+    result, diagnostics = compare(output, bundles(files), last, output.parent / "slmc.lock", last)
+    return result.changes, [(finding.code, finding.file) for finding in diagnostics]
+
+
+def test_first_compile_creates_everything(tmp_path: Path) -> None:
+    found, diagnostics = changes(tmp_path / "deploy", {"a.service": "a"}, Lock())
+    assert found == tuple(
+        Change(ChangeKind.CREATE, path) for path in ("shops/devices.csv", f"{FOLDER}/SHA256SUMS", f"{FOLDER}/a.service")
+    )
+    assert diagnostics == []
+
+
+def test_one_edit_creates_updates_and_removes(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1", "b": "1"})
+    found, diagnostics = changes(output, {"b": "2", "c": "1"}, last)
+    assert found == (
+        Change(ChangeKind.UPDATE, f"{FOLDER}/SHA256SUMS"),
+        Change(ChangeKind.REMOVE, f"{FOLDER}/a"),
+        Change(ChangeKind.UPDATE, f"{FOLDER}/b"),
+        Change(ChangeKind.CREATE, f"{FOLDER}/c"),
+    )
+    assert diagnostics == []
+
+
+def test_foreign_file_is_never_removed(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    (output / FOLDER / "notes").write_text("mine")
+    assert changes(output, {"a": "1"}, last) == ((), [])
+
+
+def test_foreign_file_in_the_way_is_an_error(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    (output / FOLDER).mkdir(parents=True)
+    (output / FOLDER / "a").write_text("mine")
+    _, diagnostics = changes(output, {"a": "1"}, Lock())
+    assert diagnostics == [(Code.OCCUPIED_PATH, f"deploy/{FOLDER}/a")]
+
+
+def test_bundle_is_known_by_its_sums_when_the_lock_is_lost(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"a": "1", "b": "1"})
+    (output / "shops/devices.csv").write_text("id\nold-1\n")
+    found, diagnostics = changes(output, {"a": "2"}, Lock())
+    assert found == (
+        Change(ChangeKind.UPDATE, "shops/devices.csv"),
+        Change(ChangeKind.UPDATE, f"{FOLDER}/SHA256SUMS"),
+        Change(ChangeKind.UPDATE, f"{FOLDER}/a"),
+        Change(ChangeKind.REMOVE, f"{FOLDER}/b"),
+    )
+    assert diagnostics == []
+    (output / FOLDER / "a").write_text("edited")
+    _, diagnostics = changes(output, {"a": "2"}, Lock())
+    assert diagnostics == [(Code.OCCUPIED_PATH, f"deploy/{FOLDER}/a")]
+
+
+def test_edited_file_is_put_back_with_a_warning(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    (output / FOLDER / "a").write_text("edited")
+    assert changes(output, {"a": "1"}, last) == (
+        (Change(ChangeKind.UPDATE, f"{FOLDER}/a"),),
+        [(Code.EDITED_BY_HAND, f"deploy/{FOLDER}/a")],
+    )
+
+
+def test_journal_of_a_killed_run_makes_its_files_ours(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    (output / FOLDER).mkdir(parents=True)
+    (output / FOLDER / "a").write_text("half of an older compile")
+    (output / FOLDER / "old").write_text("to be removed")
+    (output / JOURNAL).write_text(json.dumps([f"{FOLDER}/a", f"{FOLDER}/old"]))
+    found, diagnostics = changes(output, {"a": "1"}, Lock())
+    assert Change(ChangeKind.UPDATE, f"{FOLDER}/a") in found
+    assert Change(ChangeKind.REMOVE, f"{FOLDER}/old") in found
+    assert diagnostics == []
+
+
+@pytest.mark.parametrize("journal", ["", "[", '["../../outside", "/etc/hostname"]', "{}", "[3]", '"text"', "3"])
+def test_damaged_journal_gives_nothing_away(tmp_path: Path, journal: str) -> None:
+    output = tmp_path / "deploy"
+    output.mkdir()
+    (tmp_path / "outside").write_text("mine")
+    (output / JOURNAL).write_text(journal)
+    found, _ = changes(output, {"a": "1"}, Lock())
+    assert {change.kind for change in found} == {ChangeKind.CREATE}
+
+
+def test_sums_that_point_outside_the_bundle_are_ignored(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    (tmp_path / "outside").write_text("mine")
+    (output / FOLDER / "SHA256SUMS").write_text(f"{'0' * 64}  ../../../../outside\n{'0' * 64}  /etc/passwd\n")
+    found, _ = changes(output, {"a": "1"}, last)
+    assert found == (Change(ChangeKind.UPDATE, f"{FOLDER}/SHA256SUMS"),)
+
+
+def test_publish_leaves_no_trace_of_itself(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    (output).mkdir()
+    (output / ".slmc-tmp-left").write_text("from a killed run")
+    write(output, {"a": "1"})
+    assert sorted(tree(tmp_path)) == sorted(
+        ["deploy/shops/devices.csv", f"deploy/{FOLDER}/SHA256SUMS", f"deploy/{FOLDER}/a", "slmc.lock"]
+    )
+
+
+def test_own_file_inside_a_known_bundle_is_not_overwritten(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    lock = write(output, {"a": "1"})
+    sums = hashlib.sha256((output / FOLDER / "SHA256SUMS").read_bytes()).hexdigest()
+    last = Lock(bundles={FOLDER: f"sha256:{sums}"}, indexes=lock.indexes)
+    (output / FOLDER / "b").write_text("mine")
+    _, diagnostics = changes(output, {"a": "1", "b": "generated"}, last)
+    assert diagnostics == [(Code.OCCUPIED_PATH, f"deploy/{FOLDER}/b")]
+
+
+def test_edited_file_is_not_removed_in_silence(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1", "b": "1"})
+    (output / FOLDER / "b").write_text("edited")
+    found, diagnostics = changes(output, {"a": "1"}, last)
+    assert Change(ChangeKind.REMOVE, f"{FOLDER}/b") in found
+    assert diagnostics == [(Code.EDITED_BY_HAND, f"deploy/{FOLDER}/b")]
+
+
+def test_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    (output / FOLDER / "a").mkdir(parents=True)
+    assert changes(output, {"a": "1"}, Lock())[1] == [(Code.OCCUPIED_PATH, f"deploy/{FOLDER}/a")]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_file_or_link_in_the_place_of_a_folder(tmp_path: Path, kind: str) -> None:
+    output = tmp_path / "deploy"
+    (output / "shops").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    if kind == "file":
+        (output / "shops" / "pi").write_text("mine")
+    else:
+        (output / "shops" / "pi").symlink_to(tmp_path / "elsewhere")
+    _, diagnostics = changes(output, {"a": "1"}, Lock())
+    assert set(diagnostics) == {(Code.OCCUPIED_PATH, "deploy/shops/pi")}
+
+
+def test_output_folder_that_is_a_file(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    output.write_text("mine")
+    _, diagnostics = changes(output, {"a": "1"}, Lock())
+    assert set(diagnostics) == {(Code.OCCUPIED_PATH, "deploy")}

@@ -1,0 +1,110 @@
+"""The lock: what goes in comes out, and what a locked compile takes from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compiler.artifact.artifact import Speed
+from compiler.base.codes import Code
+from compiler.bundle.bundles import Bundle, Bundles
+from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
+from compiler.lock.text import dump, read
+from compiler.plan.actions import Baseline, Plan, Reason
+from compiler.plan.planner import Tools, plan
+from tests.values import ARTIFACT, FLEET, MODEL, MODEL_SOURCE, ORIGINAL, artifacts_of, digest
+
+TOOLS = Tools({"optimize": 1, "quantize/int4": 1}, {"onnxruntime": "1.32.0"})
+BUNDLES = Bundles(
+    (Bundle("shops", "pi", "systemd", "shops/pi/systemd", {"a": b"a"}, digest("9")),), {"shops/devices.csv": b"id\n"}
+)
+
+
+def planned(last: Baseline | None = None) -> Plan:
+    return plan([FLEET], {MODEL.id: MODEL_SOURCE}, last or Baseline(), TOOLS)
+
+
+def lock() -> Lock:
+    return make(planned(), artifacts_of(held_gates={"tokensPerSecond.min": 20.0}), BUNDLES, TOOLS)
+
+
+def test_lock_survives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "slmc.lock"
+    path.write_bytes(dump(lock()))
+    assert read(path) == (lock(), [])
+
+
+def test_what_depends_on_the_machine_stays_out() -> None:
+    speed = Speed(tokens_per_second=812.3, peak_memory=100, host="a processor")
+    plain = make(planned(), artifacts_of(), BUNDLES, TOOLS)
+    measured = make(planned(), artifacts_of(speed=speed, built=True), BUNDLES, TOOLS)
+    assert dump(measured) == dump(plain)
+
+
+def test_other_versions_of_the_tools_are_no_obstacle() -> None:
+    action_by_other_tools = planned(baseline(lock()))
+    assert [action.reason for action in action_by_other_tools.actions] == [Reason.TOOLS]
+    artifacts, diagnostics = from_lock(action_by_other_tools, lock())
+    assert diagnostics == []
+    assert artifacts.artifacts == {ARTIFACT.name: replace(ARTIFACT, held_gates={"tokensPerSecond.min": 20.0})}
+    assert artifacts.originals == {ORIGINAL.model: ORIGINAL}
+
+
+def test_changed_source_makes_the_lock_outdated() -> None:
+    changed = plan([FLEET], {MODEL.id: replace(MODEL_SOURCE, digest=digest("f"))}, baseline(lock()), TOOLS)
+    _, (finding,) = from_lock(changed, lock())
+    assert finding.code is Code.LOCK_OUTDATED
+    assert finding.message == "Artifact `assistant-1.4.0-int4` has to be built: the model's files changed."
+
+
+def test_lock_stands_in_for_absent_models() -> None:
+    assert locked_sources(lock()) == {MODEL.id: MODEL_SOURCE}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "why"),
+    [
+        ("", "1:1", "Expecting value."),
+        ("<<<<<<< HEAD\n{}", "1:1", "Expecting value."),
+        ('{\n  "lockVersion": 1,\n', "3:1", "Expecting property name enclosed in double quotes."),
+        ('{"lockVersion": 2}', "1:1", "it has version 2, and this slmc reads 1."),
+        ('{"lockVersion": 1}', "1:1", "a key is missing, or its value has another type."),
+        ("[]", "1:1", "a key is missing, or its value has another type."),
+        ('{"lockVersion": 1, "tools": 3}', "1:1", "a key is missing, or its value has another type."),
+    ],
+)
+def test_unreadable_lock_is_reported_at_its_place(tmp_path: Path, text: str, place: str, why: str) -> None:
+    path = tmp_path / "slmc.lock"
+    path.write_text(text)
+    found, (finding,) = read(path)
+    assert found == Lock()
+    assert (finding.code, str(finding.span)) == (Code.LOCK_UNREADABLE, f"slmc.lock:{place}")
+    assert finding.message == f"`slmc.lock` is not what slmc wrote: {why}"
+
+
+def test_missing_lock_is_an_empty_one(tmp_path: Path) -> None:
+    assert read(tmp_path / "slmc.lock") == (Lock(), [])
+
+
+@pytest.mark.parametrize(
+    ("written", "broken"),
+    [
+        ('"digest": "sha256:' + "c" * 64 + '"', '"digest": "../../x"'),
+        ('"perplexity": 12.5', '"perplexity": null'),
+        ('"perplexity": 12.5', '"perplexity": true'),
+        ('"size": 419430400', '"size": "big"'),
+        ('"weightBytes": 104857600', '"weight": 104857600'),
+        ('"onnxruntime": "1.32.0"', '"onnxruntime": 1.32'),
+        ('"shops/devices.csv"', '"../../outside"'),
+        ('"shops/pi/systemd"', '"/etc/slmc"'),
+    ],
+)
+def test_lock_with_one_wrong_value_is_unreadable(tmp_path: Path, written: str, broken: str) -> None:
+    text = dump(lock()).decode()
+    assert written in text
+    path = tmp_path / "slmc.lock"
+    path.write_text(text.replace(written, broken))
+    found, (finding,) = read(path)
+    assert (found, finding.code) == (Lock(), Code.LOCK_UNREADABLE)
