@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compiler.artifact import texts
-from compiler.artifact.artifact import Artifact, Artifacts, Original, Speed
+from compiler.artifact.artifact import Artifact, Artifacts, Original, Quality, Speed
 from compiler.artifact.gates import held
 from compiler.artifact.make import Maker, idle
 from compiler.artifact.measure import Bench, Measured, Wanted
@@ -83,15 +83,13 @@ class _Building:
             measured = self._qualities(bench, actions)
             if not measured:
                 return
-            subjects = [None, *(self.stored[action.name].digest for action in actions)]
-            anew = not all(bench.knows_speed(actions[0], digest) for digest in subjects)
+            speeds = self._speeds(bench, actions)
             for action in actions:
-                if (result := measured[action.name]).quality:
-                    self._finish(action, result, bench, anew)
+                if quality := measured[action.name].quality:
+                    self._finish(action, quality, speeds[self.stored[action.name].digest])
             model, size = actions[0].model.id, source.size(actions[0].source)
             perplexity = measured[actions[0].name].original_perplexity
-            before = self._speed(bench, actions[0], None, anew)
-            self.originals[model] = Original(model, size, source.shape, perplexity, before)
+            self.originals[model] = Original(model, size, source.shape, perplexity, speeds[None])
 
     def _folders(self, stack: contextlib.ExitStack) -> Callable[[Action], Path]:
         """Lays an artifact out in a scratch folder, which is made when the first one is asked for."""
@@ -121,20 +119,29 @@ class _Building:
                 self.diagnostics.append(_evaluation_failed(action.name, action.recipe.place, why))
         return measured
 
-    def _speed(self, bench: Bench, action: Action, digest: str | None, anew: bool) -> Speed | None:
-        """Of the artifact with this digest, or of the model."""
+    def _speeds(self, bench: Bench, actions: list[Action]) -> dict[str | None, Speed | None]:
+        """By digest of the artifact; of the model under None. All as the store has them, or all measured anew:
+        figures that are compared come from one run."""
+        subjects: dict[str | None, Action] = {self.stored[action.name].digest: action for action in actions}
+        subjects[None] = actions[0]
+        known: dict[str | None, Speed | None] = {}
+        for digest, action in subjects.items():
+            known[digest], findings = bench.known_speed(action, digest)
+            self.diagnostics += findings
+        if all(known.values()):
+            return known
+        return {digest: self._measured_speed(bench, action, digest) for digest, action in subjects.items()}
+
+    def _measured_speed(self, bench: Bench, action: Action, digest: str | None) -> Speed | None:
         try:
-            found, findings = bench.speed(action, digest, anew=anew)
+            return bench.measure_speed(action, digest)
         except Failed as error:
             name, place = (action.name, action.recipe.place) if digest else (action.model.id, action.model.place)
             self.diagnostics.append(_evaluation_failed(name, place, str(error)))
             return None
-        self.diagnostics += findings
-        return found
 
-    def _finish(self, action: Action, measured: Measured, bench: Bench, anew: bool) -> None:
+    def _finish(self, action: Action, quality: Quality, speed: Speed | None) -> None:
         stored = self.stored[action.name]
-        assert measured.quality
         artifact = Artifact(
             name=action.name,
             model=action.model.id,
@@ -143,8 +150,8 @@ class _Building:
             digest=stored.digest,
             files=stored.files,
             shape=stored.shape,
-            quality=measured.quality,
-            speed=self._speed(bench, action, stored.digest, anew),
+            quality=quality,
+            speed=speed,
             built=action.name in self.built,
         )
         self.artifacts[action.name] = replace(artifact, held_gates=held(action.recipe.gates, artifact))

@@ -108,27 +108,27 @@ class Bench:
         }
         return run("evaluate", request)
 
-    def knows_speed(self, action: Action, digest: str | None) -> bool:
-        """Whether the store has the figures that `speed` would give."""
-        return self.store.record(layout.SPEED, _speed_key(action, digest))[0] is not None
+    def known_speed(self, action: Action, digest: str | None) -> tuple[Speed | None, list[Diagnostic]]:
+        """Speed of the artifact with this digest, or of the original (None), as the store has it for this machine."""
+        value, diagnostics = self.store.record(layout.SPEED, _speed_key(action, digest))
+        return (None if value is None else _speed(value)), diagnostics
 
-    def speed(self, action: Action, digest: str | None, *, anew: bool) -> tuple[Speed, list[Diagnostic]]:
-        """Speed of the artifact with this digest, or of the original (None), on this machine. Raises Failed.
-
-        Measured `anew`, or as the store has it: figures that are compared come from one run.
-        """
-        host, key = machine.label(), _speed_key(action, digest)
-        value, diagnostics = self.store.record(layout.SPEED, key)
-        if anew or value is None:
-            self.progress(f"{action.name if digest else self.model.id}: measuring speed")
-            folder = self.folder(action) if digest else self.workspace / self.model.source
-            value = run("speed", {"folder": str(folder), "threads": machine.threads()}) | {"host": host}
-            self.store.put_record(layout.SPEED, _label(action, key), value, digest)
-        return Speed(value["tokens_per_second"], value["peak_memory"], value["host"]), diagnostics
+    def measure_speed(self, action: Action, digest: str | None) -> Speed:
+        """The same, measured now and kept. Raises Failed."""
+        self.progress(f"{action.name if digest else self.model.id}: measuring speed")
+        folder = self.folder(action) if digest else self.workspace / self.model.source
+        measured = run("speed", {"folder": str(folder), "threads": machine.threads()})
+        value = measured | {"host": machine.label()}
+        self.store.put_record(layout.SPEED, _label(action, _speed_key(action, digest)), value, digest)
+        return _speed(value)
 
 
 def _speed_key(action: Action, digest: str | None) -> str:
     return digests.of_value(["speed", SPEED_VERSION, digest or action.source.digest, machine.label()])
+
+
+def _speed(value: Mapping[str, Any]) -> Speed:
+    return Speed(value["tokens_per_second"], value["peak_memory"], value["host"])
 
 
 def _evaluation_key(one: Wanted) -> str:
