@@ -20,6 +20,7 @@ _COMMANDS = {
     "validate": ("compiler.cli.validate", "Check the blueprints and inventories of a workspace."),
     "compile": ("compiler.cli.compile", "Build the artifacts, write the bundles and slmc.lock."),
     "where": ("compiler.cli.where", "Say which line set a value, and what it overrode."),
+    "ls": ("compiler.cli.ls", "List devices, cohorts or artifacts."),
     "explain": ("compiler.cli.explain", "Explain a diagnostic code, such as SLM203."),
     "cache": ("compiler.cli.cache", "See, check and prune the store of artifacts."),
     "schema": ("compiler.cli.schema", "Print the JSON Schemas of the files that slmc reads."),

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from compiler.fleet.select import Selection
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -38,3 +40,29 @@ def output_format(function: F) -> F:
     return click.option("--format", "output_format", type=choice, default="text", help="For people or for tools.")(
         function
     )
+
+
+def selection(function: F) -> F:
+    """`--fleet`, `--cohort` and `--match`, one value: `selection`."""
+
+    def choose(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> Selection:
+        match: dict[str, tuple[str, ...]] = {}
+        for pair in value:
+            key, equals, wanted = pair.partition("=")
+            if not key or not equals:
+                raise click.BadParameter(f"`{pair}` is not KEY=VALUE, such as site=berlin-3.", context, parameter)
+            match[key] = (*match.get(key, ()), wanted)
+        params = context.params
+        return Selection(tuple(params.pop("fleets", ())), tuple(params.pop("cohorts", ())), match)
+
+    fleet = click.option("--fleet", "fleets", metavar="NAME", multiple=True, is_eager=True, help="Only this fleet.")
+    cohort = click.option("--cohort", "cohorts", metavar="NAME", multiple=True, is_eager=True, help="Only this cohort.")
+    match = click.option(
+        "--match",
+        "selection",
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=choose,
+        help="Only devices with this class, device id or label; repeat KEY for one of several values.",
+    )
+    return fleet(cohort(match(function)))

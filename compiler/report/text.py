@@ -24,14 +24,14 @@ def diagnostics_text(diagnostics: Iterable[Diagnostic], *, colour: bool = False)
 def diagnostic_text(diagnostic: Diagnostic, *, colour: bool = False) -> str:
     """One diagnostic: headline, the line with carets, message, related places, help."""
     code = diagnostic.code
-    place = _one_line(str(diagnostic.span or diagnostic.file or ""))
+    place = one_line(str(diagnostic.span or diagnostic.file or ""))
     severity = f"{_COLOURS[code.severity]}{code.severity.value}{_PLAIN}" if colour else code.severity.value
     lines = [f"{place + ': ' if place else ''}{severity} {code.id} {code.slug}: {code.summary}"]
     if diagnostic.span:
         lines += _excerpt(diagnostic.span)
     lines += [f"  {line}" for line in _harmless(diagnostic.message).split("\n")]
     for span, words in diagnostic.related:
-        lines += [f"  {_one_line(str(span))}: {words}", *_excerpt(span)]
+        lines += [f"  {one_line(str(span))}: {words}", *_excerpt(span)]
     if diagnostic.help:
         first, *rest = _harmless(diagnostic.help).split("\n")
         lines += [f"  help: {first}", *(f"        {line}" for line in rest)]
@@ -43,7 +43,7 @@ def _harmless(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """The name of a file, which may have any character in it."""
     return _harmless(text).replace("\n", "\\n")
 
