@@ -150,3 +150,28 @@ def test_two_folders_and_two_hash_seeds_give_the_same_bytes(hello: Path, tmp_pat
         blobs = {digest: (store / "blobs" / digest.replace(":", "/")).read_bytes() for digest in digests}
         trees.append((generated(workspace), blobs))
     assert trees[0] == trees[1]
+
+
+def test_index_of_a_growing_fleet_is_slmc_s_own(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Past 512 devices shards take the place of `devices.csv`; they go again, edited ones with a warning."""
+    assert run(["compile", str(hello)]) == 0
+    small = generated(hello)
+    inventory = hello / "inventory" / "shops.csv"
+    few = inventory.read_text()
+    inventory.write_text(few + "".join(f"lyon-1-counter-{n},counter-pi,lyon-1,ground\n" for n in range(600)))
+    assert run(["compile", str(hello)]) == 0
+    large = generated(hello)
+    shards = {f"deploy/shops/devices/{name}" for name in (*(f"{d}.csv" for d in "0123456789abcdef"), "SHA256SUMS")}
+    assert large.keys() == small.keys() - {"deploy/shops/devices.csv"} | shards
+    assert run(["compile", "--check", str(hello)]) == 0
+    (hello / "slmc.lock").unlink()
+    (hello / "deploy/shops/devices/3.csv").write_bytes(b"id,class,cohort\nmine,mine,mine\n")
+    assert run(["compile", str(hello)]) == 0
+    assert generated(hello) == large
+    (hello / "deploy/shops/devices/4.csv").write_bytes(b"mine")
+    inventory.write_text(few)
+    capsys.readouterr()
+    assert run(["compile", str(hello)]) == 0
+    assert "`deploy/shops/devices/4.csv` differs from what slmc wrote." in capsys.readouterr().err
+    assert generated(hello) == small
+    assert not (hello / "deploy/shops/devices").exists()

@@ -26,7 +26,7 @@ class Bundle:
 @dataclass(frozen=True, slots=True)
 class Bundles:
     """Everything below the output folder: the bundles, and the files that stand beside them
-    (`stores-eu/devices.csv`: device → cohort)."""
+    (`stores-eu/devices.csv`: device → cohort; of a large fleet `stores-eu/devices/3/a.csv`)."""
 
     bundles: tuple[Bundle, ...]
     indexes: Mapping[str, bytes]

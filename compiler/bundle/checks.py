@@ -9,7 +9,7 @@ from pathlib import Path
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
-from compiler.bundle.manifest import DEVICES
+from compiler.bundle.index import DEVICES, SHARDS
 from compiler.bundle.targets import Target, find_targets
 from compiler.fleet.graph import Cohort, Fleet, Run
 
@@ -43,8 +43,8 @@ def _clashes(fleet: Fleet) -> list[Diagnostic]:
             diagnostics.append(Diagnostic(Code.OUTPUT_CLASH, message, use.place, help, related))
         first.setdefault(use.name, use.place)
     for cohort in fleet.cohorts:
-        if cohort.name == DEVICES:
-            message = f"Cohort `{cohort.name}` of fleet `{fleet.name}` takes the place of the index `{DEVICES}`."
+        if cohort.name in (DEVICES, SHARDS):
+            message = f"Cohort `{cohort.name}` of fleet `{fleet.name}` takes the place of the index `{cohort.name}`."
             help = "Give the device class another name."
             diagnostics.append(Diagnostic(Code.OUTPUT_CLASH, message, cohort.device_class.place or fleet.place, help))
     return diagnostics

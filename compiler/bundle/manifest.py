@@ -1,21 +1,17 @@
-"""The files of a bundle that no template writes: what it needs, its checksums, the index of devices."""
+"""The files of a bundle that no template writes: what it needs, its checksums."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from compiler.base import digests
-from compiler.fleet.graph import Fleet
 
 if TYPE_CHECKING:
     from compiler.bundle.context import ArtifactFacts, RunFacts
 
 ARTIFACTS = "artifacts.json"
 SUMS = "SHA256SUMS"
-DEVICES = "devices.csv"
 
 
 def artifacts_json(runs: Iterable[RunFacts]) -> bytes:
@@ -32,16 +28,6 @@ def sums(files: Mapping[str, bytes]) -> bytes:
     """`SHA256SUMS` of a bundle, as `sha256sum -c` reads it, in the order of names."""
     lines = [f"{digests.of_bytes(files[name]).removeprefix('sha256:')}  {name}\n" for name in sorted(files)]
     return "".join(lines).encode()
-
-
-def device_index(fleet: Fleet) -> bytes:
-    """`devices.csv` of a fleet: device → class → cohort, in the order of ids."""
-    rows = [(device.id, device.device_class, cohort.name) for cohort in fleet.cohorts for device in cohort.devices]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "class", "cohort"))
-    writer.writerows(sorted(rows))
-    return text.getvalue().encode()
 
 
 def _entry(artifact: ArtifactFacts, runs: list[str]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.bundles import Bundle, Bundles
-from compiler.bundle.manifest import ARTIFACTS, DEVICES, SUMS, artifacts_json, device_index, sums
+from compiler.bundle.index import device_index
+from compiler.bundle.manifest import ARTIFACTS, SUMS, artifacts_json, sums
 from compiler.bundle.targets import Target, TargetFile
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Fleet
@@ -39,9 +40,9 @@ def render(
     by_cohort = {(estimate.fleet, estimate.cohort): estimate for estimate in estimates}
     rendering = _Rendering()
     bundles = []
-    indexes = {}
+    indexes: dict[str, bytes] = {}
     for fleet in fleets:
-        indexes[f"{fleet.name}/{DEVICES}"] = device_index(fleet)
+        indexes |= device_index(fleet)
         for cohort in fleet.cohorts:
             if not cohort.runs:
                 continue

@@ -12,15 +12,15 @@ from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.bundles import Bundles
+from compiler.bundle.manifest import SUMS
 from compiler.lock.disk import Disk, read_bytes
-from compiler.lock.lock import Lock
+from compiler.lock.lock import Lock, shard_folders
 from compiler.lock.text import dump
 
 JOURNAL = ".slmc-journal"
 """Names, while a compile writes, the files that it creates and removes. A run that was killed
 leaves it behind, so that the next ones know those files for slmc's own until one run ends."""
 
-SUMS = "SHA256SUMS"
 _PUT_BACK = "`slmc compile` puts the generated file back; a lasting change belongs into the blueprint or a target."
 
 
@@ -88,9 +88,9 @@ def compare(output: Path, bundles: Bundles, last: Lock, lock_path: Path, lock: L
 
 def _owned(output: Path, last: Lock) -> dict[str, str]:
     """slmc's own files below `output`, with their digests ("" where unknown): from the lock,
-    each bundle's `SHA256SUMS` and the journal."""
+    each folder's `SHA256SUMS` and the journal."""
     files = dict(last.indexes)
-    for folder in last.bundles:
+    for folder in last.folders:
         files.update(_listed(output, folder))
     for path in _journal(output):
         files.setdefault(path, "")
@@ -98,14 +98,14 @@ def _owned(output: Path, last: Lock) -> dict[str, str]:
 
 
 def _proven(output: Path, bundles: Bundles) -> dict[str, str]:
-    """Files that are slmc's even when the lock was lost: those with the digest that their bundle's
+    """Files that are slmc's even when the lock was lost: those with the digest that their folder's
     `SHA256SUMS` names, and indexes that begin as one does."""
     files: dict[str, str] = {}
-    for bundle in bundles.bundles:
-        listed = _listed(output, bundle.folder)
+    for folder in (*(bundle.folder for bundle in bundles.bundles), *shard_folders(bundles.indexes)):
+        listed = _listed(output, folder)
         whole = {path: digest for path, digest in listed.items() if _digest(output / path) == digest}
         if whole:
-            files |= whole | {f"{bundle.folder}/{SUMS}": ""}
+            files |= whole | {f"{folder}/{SUMS}": ""}
     for path, data in bundles.indexes.items():
         found = read_bytes(output / path)
         if found is not None and found.partition(b"\n")[0] == data.partition(b"\n")[0]:
@@ -116,8 +116,9 @@ def _proven(output: Path, bundles: Bundles) -> dict[str, str]:
 def _foreign_or_edited(output: Path, path: str, found: bytes, mine: Mapping[str, str], last: Lock) -> list[Diagnostic]:
     if path in mine:
         return _edited(output, path, found, mine, _PUT_BACK)
+    folders = last.folders
     for folder in map(str, PurePosixPath(path).parents):
-        if folder in last.bundles and _digest(output / folder / SUMS) != last.bundles[folder]:
+        if folder in folders and _digest(output / folder / SUMS) != folders[folder]:
             return [
                 _edited_by_hand(output, path, _PUT_BACK)
             ]  # its sums were edited or removed: whose it is, nobody knows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from compiler.artifact.artifact import Artifact, Artifacts, Original
@@ -10,6 +10,7 @@ from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.bundles import Bundles
+from compiler.bundle.manifest import SUMS
 from compiler.fleet.sources import ModelSource
 from compiler.plan.actions import Baseline, Locked, Plan, Reason
 from compiler.plan.planner import Tools
@@ -28,13 +29,23 @@ class LockedArtifact:
 @dataclass(frozen=True, slots=True)
 class Lock:
     """Artifacts by name, originals by model id, digests of bundles by folder and of indexes
-    by path below the output folder."""
+    by path below the output folder: a file, or the `SHA256SUMS` of a folder of shards."""
 
     tools: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, LockedArtifact] = field(default_factory=dict)
     originals: Mapping[str, Original] = field(default_factory=dict)
     bundles: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Every folder whose `SHA256SUMS` names its files, with the digest of that."""
+        return {**self.bundles, **{folder: self.indexes[f"{folder}/{SUMS}"] for folder in shard_folders(self.indexes)}}
+
+
+def shard_folders(paths: Iterable[str]) -> set[str]:
+    """The folders of shards among the paths of indexes: those with a `SHA256SUMS`."""
+    return {path.removesuffix(f"/{SUMS}") for path in paths if path.endswith(f"/{SUMS}")}
 
 
 def baseline(lock: Lock) -> Baseline:
@@ -71,8 +82,18 @@ def make(plan: Plan, artifacts: Artifacts, bundles: Bundles, tools: Tools) -> Lo
         },
         originals={id: replace(o, speed=None) for id, o in artifacts.originals.items() if id in used},
         bundles={bundle.folder: bundle.digest for bundle in bundles.bundles},
-        indexes={path: digests.of_bytes(data) for path, data in bundles.indexes.items()},
+        indexes=_indexes(bundles.indexes),
     )
+
+
+def _indexes(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The digest of each index; of shards only that of their `SHA256SUMS`, which has theirs."""
+    folders = shard_folders(files)
+    return {
+        path: digests.of_bytes(data)
+        for path, data in files.items()
+        if path.endswith(f"/{SUMS}") or path.rpartition("/")[0] not in folders
+    }
 
 
 def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:

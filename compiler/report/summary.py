@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from compiler.artifact.artifact import Artifact, Artifacts, Original, Speed
 from compiler.base.units import show_bytes, show_ratio
+from compiler.bundle.index import SHARDS
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Fleet
 from compiler.lock.changes import Change, Tree
@@ -147,8 +148,11 @@ def _changes_text(tree: Tree) -> str:
 
 
 def _folder(change: Change) -> str:
-    """`stores-eu/pi-5-8g/systemd` of a file in a bundle, `stores-eu` of an index."""
-    return "/".join(change.path.split("/")[:3][: max(1, change.path.count("/"))])
+    """`stores-eu/pi-5-8g/systemd` of a file in a bundle, `stores-eu` or `stores-eu/devices` of an index."""
+    fleet, second, *rest = change.path.split("/")
+    if not rest:
+        return fleet
+    return f"{fleet}/{second}" if second == SHARDS or len(rest) == 1 else f"{fleet}/{second}/{rest[0]}"
 
 
 def built_text(plan: Plan, artifacts: Artifacts) -> str:

@@ -35,12 +35,13 @@ def test_a_target_named_twice() -> None:
     ]
 
 
-def test_a_cohort_in_the_place_of_the_index() -> None:
-    cohort = replace(COHORT, name="devices.csv", runs=(SERVED,), device_class=replace(CLASS, place=SET))
+@pytest.mark.parametrize("name", ["devices.csv", "devices"])
+def test_a_cohort_in_the_place_of_the_index(name: str) -> None:
+    cohort = replace(COHORT, name=name, runs=(SERVED,), device_class=replace(CLASS, place=SET))
     assert found(replace(PLAIN, cohorts=(cohort,))) == [
         Diagnostic(
             Code.OUTPUT_CLASH,
-            "Cohort `devices.csv` of fleet `shops` takes the place of the index `devices.csv`.",
+            f"Cohort `{name}` of fleet `shops` takes the place of the index `{name}`.",
             SET,
             "Give the device class another name.",
         )

@@ -1,0 +1,57 @@
+"""The index of a fleet's devices: device → class → cohort, in one file or in shards."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable
+from hashlib import sha256
+
+from compiler.bundle.manifest import SUMS, sums
+from compiler.fleet.graph import Fleet
+
+DEVICES = "devices.csv"
+SHARDS = "devices"
+PER_SHARD = 512
+"""Devices in one file, on average at most. Beyond that there are 16 times as many files."""
+
+_Row = tuple[str, str, str]
+
+
+def device_index(fleet: Fleet) -> dict[str, bytes]:
+    """The index by path below the output folder, each file in the order of ids.
+
+    A small fleet has `devices.csv`. In a larger one the first hex digits of the sha256 of a device's id
+    say where it stands: `devices/3.csv`, beyond 8,192 devices `devices/3/a.csv`, and so on, each folder
+    with its `SHA256SUMS`. So a change to one device changes one small file, in folders of at most 17.
+    """
+    rows = [(device.id, device.device_class, cohort.name) for cohort in fleet.cohorts for device in cohort.devices]
+    if len(rows) <= PER_SHARD:
+        return {f"{fleet.name}/{DEVICES}": _table(rows)}
+    digits = _digits(len(rows))
+    shards: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        shards[sha256(row[0].encode()).hexdigest()[:digits]].append(row)
+    folders: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for shard, members in shards.items():
+        folders["/".join((fleet.name, SHARDS, *shard[:-1]))][f"{shard[-1]}.csv"] = _table(members)
+    files: dict[str, bytes] = {}
+    for folder, tables in folders.items():
+        files |= {f"{folder}/{name}": data for name, data in tables.items()} | {f"{folder}/{SUMS}": sums(tables)}
+    return files
+
+
+def _digits(devices: int) -> int:
+    digits = 1
+    while devices > PER_SHARD * 16**digits:
+        digits += 1
+    return digits
+
+
+def _table(rows: Iterable[_Row]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "class", "cohort"))
+    writer.writerows(sorted(rows))
+    return text.getvalue().encode()
