@@ -12,6 +12,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.declared import Declared
 from compiler.fleet.graph import Cohort, Device, DeviceClass, Run, Setting
 from compiler.fleet.layers import OverlayLayer, RunLayer, merge
+from compiler.fleet.match import numbers_of
 from compiler.fleet.names import Names, short_hash
 
 _OWN = -1
@@ -55,11 +56,7 @@ class Settler:
 
         A run whose model or recipe could not be resolved is left out; that was reported.
         """
-        applied = [
-            (number, overlay.values)
-            for number, overlay in enumerate(self.overlays)
-            if matched >> (len(self.runs) + number) & 1
-        ]
+        applied = [(number, self.overlays[number].values) for number in numbers_of(matched >> len(self.runs))]
         merged: list[tuple[RunLayer, dict[str, Setting]]] = []
         makers: set[int] = set()
         for bit, run in enumerate(self.runs):

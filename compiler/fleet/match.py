@@ -75,6 +75,14 @@ class Matcher:
         return self._by_value[key].get(value, 0) | self._free[key]
 
 
+def numbers_of(bits: int) -> Iterator[int]:
+    """The clauses in an answer of Matcher, in order. Of thousands, few match one device."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
+
+
 def comparable(ids: set[str]) -> set[str]:
     """The ids among which a similar one is looked for: none when there are so many that it would take seconds."""
     return ids if len(ids) <= _COMPARABLE else set()

@@ -38,7 +38,8 @@ class Reach:
         """
         matched = list(signatures)
         clauses = [*(run.clause for run in runs), *(overlay.clause for overlay in overlays)]
-        faults = [list(self._unknown(clause)) for clause in clauses]
+        ids = {device.id for device in self.inventory.devices}
+        faults = [list(self._unknown(clause, ids)) for clause in clauses]
         diagnostics = [diagnostic for found in faults for diagnostic in found]
         if not self.inventory.sound:
             return diagnostics
@@ -57,7 +58,7 @@ class Reach:
                 diagnostics.append(self._unused_overlay(overlay))
         return diagnostics
 
-    def _unknown(self, clause: Clause) -> Iterator[Diagnostic]:
+    def _unknown(self, clause: Clause, ids: set[str]) -> Iterator[Diagnostic]:
         for key, value, place in clause.items(self.places):
             if key == CLASS and not self.classes.knows(value):
                 yield self.classes.unknown(Code.UNKNOWN_CLASS, value, place)
@@ -70,10 +71,9 @@ class Reach:
                 message = f"No device of fleet `{self.fleet}` has a label `{key}`."
                 yield Diagnostic(Code.UNKNOWN_REFERENCE, message, place, help=help)
         if DEVICE in clause.match:
-            yield from self._unknown_devices(clause)
+            yield from self._unknown_devices(clause, ids)
 
-    def _unknown_devices(self, clause: Clause) -> Iterator[Diagnostic]:
-        ids = {device.id for device in self.inventory.devices}
+    def _unknown_devices(self, clause: Clause, ids: set[str]) -> Iterator[Diagnostic]:
         for key, id, place in clause.items(self.places):
             if key == DEVICE and id not in ids:
                 help = did_you_mean(id, comparable(ids), "Devices are named by their `id` in the inventory.")
