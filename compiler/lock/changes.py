@@ -64,7 +64,7 @@ def compare(output: Path, bundles: Bundles, last: Lock, lock_path: Path, lock: L
     """
     files = bundles.files()
     disk = Disk(output)
-    mine = _proven(output, bundles) | _owned(output, last)
+    mine = _proven(output, bundles, last) | _owned(output, last)
     changes: list[Change] = []
     diagnostics: list[Diagnostic] = []
     for path in sorted(files.keys() | mine.keys()):
@@ -97,17 +97,18 @@ def _owned(output: Path, last: Lock) -> dict[str, str]:
     return files
 
 
-def _proven(output: Path, bundles: Bundles) -> dict[str, str]:
-    """Files that are slmc's even when the lock was lost: those with the digest that their folder's
+def _proven(output: Path, bundles: Bundles, last: Lock) -> dict[str, str]:
+    """Files that are slmc's even when the lock does not know of them: those with the digest that their folder's
     `SHA256SUMS` names, and indexes that begin as one does."""
     files: dict[str, str] = {}
-    for folder in (*(bundle.folder for bundle in bundles.bundles), *shard_folders(bundles.indexes)):
+    rendered = {bundle.folder for bundle in bundles.bundles} | shard_folders(bundles.indexes)
+    for folder in rendered - last.folders.keys():
         listed = _listed(output, folder)
         whole = {path: digest for path, digest in listed.items() if _digest(output / path) == digest}
         if whole:
             files |= whole | {f"{folder}/{SUMS}": ""}
     for path, data in bundles.indexes.items():
-        found = read_bytes(output / path)
+        found = None if path in last.indexes else read_bytes(output / path)
         if found is not None and found.partition(b"\n")[0] == data.partition(b"\n")[0]:
             files[path] = ""
     return files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
@@ -24,13 +24,17 @@ class Disk:
 
         Relative to the output folder; empty for that folder itself.
         """
-        for folder in reversed(PurePosixPath(path).parents):
-            name = "" if str(folder) == "." else str(folder)
-            if name not in self._folders:
-                self._folders[name] = self._blocked(name)
-            if (blocked := self._folders[name]) is not None:
-                return blocked
+        blocked = self._folder(path.rpartition("/")[0])
+        if blocked is not None:
+            return blocked
         return path if (self.output / path).is_dir() else None
+
+    def _folder(self, name: str) -> str | None:
+        """The first of the folders down to `name` that is none."""
+        if name not in self._folders:
+            above = self._folder(name.rpartition("/")[0]) if name else None
+            self._folders[name] = self._blocked(name) if above is None else above
+        return self._folders[name]
 
     def _blocked(self, name: str) -> str | None:
         """A folder that is no folder. A link inside would lead the writing elsewhere; the output folder may be one."""
