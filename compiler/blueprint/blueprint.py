@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compiler.base.span import Span
-from compiler.blueprint.spec import DeviceClassSpec, FleetSpec, ModelSpec, RecipeSpec
+from compiler.blueprint.fleet_spec import FleetSpec
+from compiler.blueprint.spec import DeviceClassSpec, ModelSpec, RecipeSpec
 from compiler.syntax.document import Document
 
 

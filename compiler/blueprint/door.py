@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from compiler.base.diagnostics import Diagnostic
+from compiler.blueprint.file_spec import SECTIONS
 from compiler.blueprint.findings import Findings
 from compiler.blueprint.located import Locator
 from compiler.blueprint.scalars import Name
-from compiler.blueprint.spec import SECTIONS, Spec
+from compiler.blueprint.spec import Spec
 from compiler.syntax.document import Document, Path
 
 AnySpec = TypeVar("AnySpec", bound=Spec)

@@ -9,7 +9,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, has_errors
 from compiler.blueprint.blueprint import Blueprint, Places
 from compiler.blueprint.door import check, check_entry
-from compiler.blueprint.spec import API_VERSION, KIND, SECTIONS, EnvelopeSpec
+from compiler.blueprint.file_spec import API_VERSION, KIND, SECTIONS, EnvelopeSpec
 from compiler.syntax.document import Document, Mapping
 
 Entry = tuple[str, str]

@@ -25,6 +25,7 @@ MODEL_REFERENCE = f"{NAME.removesuffix('$')}@{VERSION.removeprefix('^')}"
 PATH = r"^[^\x00-\x1f\x7f\\]+$"
 DATE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+COLUMN = r"^(fact\.[a-zA-Z]+|runs\..+|device\.[A-Za-z_][A-Za-z0-9_]*)$"
 
 _NAMES = "a name is at most 63 lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit"
 _VERSIONS = "a version is at most 63 letters, digits, `.`, `-`, `_` and `+`, and begins with a letter or digit"
@@ -63,6 +64,12 @@ def _date(value: Any) -> str:
     if not re.fullmatch(DATE, str(value)):
         raise _bad_spelling("a date is a day, a month or a year: 2026-11-24, 2026-11 or 2026")
     return str(value)
+
+
+def _scalar(value: Any) -> str | int | float | bool:
+    if not isinstance(value, (str, int, float, bool)):
+        raise _wrong_type("text, a number, `true` or `false`")
+    return value
 
 
 def _spelt(pattern: str, reason: str) -> BeforeValidator:
@@ -130,6 +137,22 @@ VariableName = Annotated[
     _text_schema(VARIABLE),
 ]
 
+Scalar = Annotated[
+    Any,
+    BeforeValidator(_scalar),
+    WithJsonSchema({"type": ["string", "number", "boolean"], "examples": ["0.5", 30, True]}),
+]
+"""Text, a number or a truth value, kept as it is written."""
+
+ColumnUse = Annotated[
+    str,
+    _spelt(
+        COLUMN,
+        "a column is `fact.NAME` of the device class, `runs.RUN.PATH` for a value, or `device.NAME` for a variable",
+    ),
+    _text_schema(COLUMN, examples=["fact.memory", "runs.assistant.threads", "device.SHOP_NAME"]),
+]
+
 _Text = TypeVar("_Text", bound=str)
 _ONE_OR_MANY: Callable[[Any], str] = _one_or_many
 OneOrMore = Annotated[
@@ -138,6 +161,6 @@ OneOrMore = Annotated[
 """One value, or a list of them. By its discriminator a mistake gives one error, not one for each form."""
 
 __all__ = [
-    "ByteSize", "DateText", "ImageReference", "ModelReference", "Name", "OneOrMore", "RelativePath", "Share",
-    "VariableName", "Version",
+    "ByteSize", "ColumnUse", "DateText", "ImageReference", "ModelReference", "Name", "OneOrMore", "RelativePath",
+    "Scalar", "Share", "VariableName", "Version",
 ]  # fmt: skip

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from compiler.blueprint.spec import BlueprintSpec, Spec
+from compiler.blueprint.file_spec import BlueprintSpec
+from compiler.blueprint.spec import Spec
 from compiler.blueprint.target_spec import TargetSpec
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"

@@ -15,18 +15,10 @@ from pydantic_core import CoreSchema
 from compiler.blueprint.scalars import (
     ByteSize,
     DateText,
-    ImageReference,
-    ModelReference,
-    Name,
-    OneOrMore,
     RelativePath,
     Share,
-    VariableName,
     Version,
 )
-
-API_VERSION = "slmc.dev/v1alpha1"
-KIND = "Blueprint"
 
 
 class Spec(BaseModel):
@@ -180,111 +172,3 @@ class DeviceClassSpec(Spec):
     price: Annotated[PriceSpec | None, Field(description="Of one device, with its date.")] = None
     systemd: Annotated[int | None, Field(ge=240, description="Version of systemd on the device.")] = None
     source: Annotated[str | None, Field(description="Where these facts come from.")] = None
-
-
-class ServeSpec(Spec):
-    """What serves the model on the device."""
-
-    image: Annotated[ImageReference | None, Field(description="For container targets, by digest.")] = None
-    command: Annotated[
-        list[str] | None, Field(min_length=1, description="For the systemd target: absolute program and arguments.")
-    ] = None
-    port: Annotated[
-        int | None, Field(ge=1024, le=65535, description="On localhost; default: from 8080 on, in the order of runs.")
-    ] = None
-
-
-Match = dict[str, OneOrMore[str]]
-
-
-class RunSpec(Spec):
-    """A model, optimized by a recipe, running on the devices that match."""
-
-    model: Annotated[ModelReference, Field(description="NAME@VERSION of a model.")]
-    recipe: Annotated[Name, Field(description="The recipe that optimizes it.")]
-    match: Annotated[
-        Match, Field(description="`class`, `device` or a label, with one value or a list; default: every device.")
-    ] = {}
-    threads: Annotated[int, Field(ge=1, le=1024, description="Threads that compute.")] = 4
-    context_length: Annotated[int | None, Field(ge=16, description="Tokens; default: what the model was made for.")] = (
-        None
-    )
-    memory_limit: Annotated[ByteSize | None, Field(description="Hard limit; default: twice what slmc estimates.")] = (
-        None
-    )
-    serve: Annotated[ServeSpec, Field(description="What serves the model on the device.")] = ServeSpec()
-    environment: Annotated[dict[VariableName, str], Field(description="Environment variables of the server.")] = {}
-
-
-class RunOverrideSpec(Spec):
-    """The values of a run that an overlay may set."""
-
-    model: Annotated[ModelReference | None, Field(description="NAME@VERSION of a model.")] = None
-    recipe: Annotated[Name | None, Field(description="The recipe that optimizes it.")] = None
-    threads: Annotated[int | None, Field(ge=1, le=1024, description="Threads that compute.")] = None
-    context_length: Annotated[int | None, Field(ge=16, description="Tokens.")] = None
-    memory_limit: Annotated[ByteSize | None, Field(description="Hard limit.")] = None
-    serve: Annotated[ServeSpec | None, Field(description="Keys that are left out stay as they are.")] = None
-    environment: Annotated[dict[VariableName, str] | None, Field(description="Added to the run's.")] = None
-
-
-class OverlaySpec(Spec):
-    """Values laid over the runs of the devices that match. Later overlays win."""
-
-    match: Annotated[Match, Field(min_length=1, description="`class`, `device` or a label: one value or a list.")]
-    runs: Annotated[dict[Name, RunOverrideSpec], Field(min_length=1, description="New values, by the run's name.")]
-
-
-class PrivacySpec(Spec):
-    """What may leave the device. Unless it says otherwise, nothing does."""
-
-    data_class: Annotated[
-        Literal["public", "internal", "personal", "health", "financial"], Field(description="What the model reads.")
-    ] = "personal"
-    residency: Annotated[str | None, Field(description="Where the data has to stay, such as `eu`.")] = None
-    egress: Annotated[Literal["deny", "allow"], Field(description="Connections from the device to elsewhere.")] = "deny"
-    telemetry: Annotated[
-        list[Literal["latency", "errors", "tokens", "memory"]], Field(description="What is reported. All else stays.")
-    ] = []
-
-
-class FleetSpec(Spec):
-    """The devices of an inventory, what runs on them, and for which targets it is emitted."""
-
-    inventory: Annotated[OneOrMore[RelativePath], Field(description="CSV or JSON Lines, one row for each device.")]
-    region: Annotated[str | None, Field(description="For people; nothing depends on it.")] = None
-    runs: Annotated[dict[Name, RunSpec], Field(min_length=1, description="What runs on the devices, by name.")]
-    targets: Annotated[list[Name], Field(min_length=1, description="Output formats, such as `systemd`.")]
-    privacy: Annotated[PrivacySpec, Field(description="What may leave the device.")] = PrivacySpec()
-    overlays: Annotated[list[OverlaySpec], Field(description="Other values for some devices. Later ones win.")] = []
-
-
-class EnvelopeSpec(Spec):
-    """One blueprint file without a look into its entries."""
-
-    api_version: Any
-    kind: Any
-    models: dict[str, Any] = {}
-    recipes: dict[str, Any] = {}
-    device_classes: dict[str, Any] = {}
-    fleets: dict[str, Any] = {}
-
-
-class BlueprintSpec(Spec):
-    """One blueprint file. The files of a workspace merge by name."""
-
-    api_version: Annotated[Literal["slmc.dev/v1alpha1"], Field(description="Version of the format.")]
-    kind: Annotated[Literal["Blueprint"], Field(description="Always `Blueprint`.")]
-    models: Annotated[dict[Name, ModelSpec], Field(description="Models with their versions.")] = {}
-    recipes: Annotated[dict[Name, RecipeSpec], Field(description="How models are optimized.")] = {}
-    device_classes: Annotated[dict[Name, DeviceClassSpec], Field(description="Kinds of hardware.")] = {}
-    fleets: Annotated[dict[Name, FleetSpec], Field(description="Devices, and what runs on them.")] = {}
-
-
-SECTIONS: dict[str, type[Spec]] = {
-    "models": ModelSpec,
-    "recipes": RecipeSpec,
-    "deviceClasses": DeviceClassSpec,
-    "fleets": FleetSpec,
-}
-"""What the entries of each section are, by the section's key in YAML."""

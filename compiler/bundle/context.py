@@ -102,6 +102,7 @@ class RunFacts:
     image: str | None
     command: tuple[str, ...] | None
     environment: Mapping[str, str]
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ def _run(run: Run, artifact: Artifact, estimate: RunEstimate) -> RunFacts:
         image=run.image,
         command=run.command,
         environment=dict(run.environment),
+        parameters=dict(run.parameters),
     )
 
 

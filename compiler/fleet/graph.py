@@ -89,6 +89,12 @@ class Device:
     device_class: str
     labels: tuple[tuple[str, str], ...]
     place: Span = field(compare=False, repr=False)
+    facts: tuple[tuple[str, Any], ...] = ()
+    """What the device states of its own hardware, by the name of the class's fact: `("memory", 4294967296)`."""
+    values: tuple[tuple[str, Any], ...] = ()
+    """Values that its columns set, by path inside the fleet: `("runs.counter.threads", 2)`."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """What differs by value alone: goes to the table of devices, and makes no cohort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class Run:
     environment: tuple[tuple[str, str], ...]
     place: Span = field(compare=False, repr=False)
     """Where the run is declared in its fleet."""
+    parameters: tuple[tuple[str, Any], ...] = ()
 
     @property
     def artifact(self) -> str:

@@ -10,7 +10,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Places
-from compiler.blueprint.spec import RunOverrideSpec, RunSpec
+from compiler.blueprint.fleet_spec import RunOverrideSpec, RunSpec
 from compiler.fleet.graph import Setting
 from compiler.fleet.match import Clause
 

@@ -11,7 +11,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint, Places
-from compiler.blueprint.spec import FleetSpec
+from compiler.blueprint.fleet_spec import FleetSpec
 from compiler.fleet.catalogue import Catalogue
 from compiler.fleet.classes import Classes, resolve_classes
 from compiler.fleet.cohorts import Settler, cohorts_of

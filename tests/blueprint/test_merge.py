@@ -8,8 +8,9 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
 from compiler.blueprint.blueprint import Blueprint
+from compiler.blueprint.file_spec import SECTIONS, BlueprintSpec, EnvelopeSpec
 from compiler.blueprint.merge import merge
-from compiler.blueprint.spec import SECTIONS, BlueprintSpec, EnvelopeSpec, OptimizeStep, RecipeSpec
+from compiler.blueprint.spec import OptimizeStep, RecipeSpec
 from compiler.syntax.document import Document, Mapping
 from compiler.syntax.read import parse, read_all
 
