@@ -9,43 +9,49 @@ is the last one that runs: its errors come out together, and nothing has been wr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from compiler.artifact.artifact import Artifacts
 from compiler.artifact.build import build
 from compiler.artifact.gates import check_gates
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
 from compiler.blueprint.merge import merge
+from compiler.bundle.bundles import levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
 from compiler.fleet.resolve import resolve
+from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources, fingerprint
-from compiler.lock.changes import compare
-from compiler.lock.lock import baseline, from_lock, locked_sources, make
-from compiler.lock.publish import publish
+from compiler.lock.changes import Tree
+from compiler.lock.commit import Destination, commit
+from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
+from compiler.lock.memory import Memory
 from compiler.lock.text import read
+from compiler.plan.actions import Plan
 from compiler.plan.planner import Tools, plan
 from compiler.report.outcome import Mode, Outcome
+from compiler.report.summary import facts_text
 from compiler.syntax.read import read_all
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to compile and where to: `output` takes the bundles, `lock` is the lock beside it.
-
-    `last` is the lock to start from: the same file, or the workspace's own when the output
-    goes elsewhere for the first time.
+    """What to compile. `last` is the lock to start from: the destination's own, or the workspace's when the output
+    goes elsewhere for the first time. With `whole` every value of the outcome is wanted, even if nothing changed.
     """
 
     workspace: Path
-    output: Path
-    lock: Path
+    destination: Destination
     last: Path
     store: Path
     mode: Mode = Mode.COMPILE
+    selection: Selection = field(default_factory=Selection)
+    whole: bool = False
 
 
 def validate(workspace: Path, *, locked: bool = False) -> Outcome:
@@ -66,31 +72,44 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
 
 def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     """Text → bundles on the disk, and the lock that describes them."""
-    locked = request.mode is not Mode.COMPILE
-    outcome = validate(request.workspace, locked=locked)
-    outcome.mode = request.mode
-    last = outcome.take(read(request.last))
-    if outcome.failed():
-        return outcome
-    known = locked_sources(last) if locked else {}
-    sources = outcome.take(fingerprint(request.workspace, outcome.fleets, known))
+    to, mode = request.destination, request.mode
     tools = Tools(step_versions(), tool_versions())
-    if outcome.failed():
+    memory = Memory(request.workspace, to, request.store, tools.libraries).recall()
+    if not request.whole and (said := memory.said(mode.value)) is not None:
+        return Outcome(mode, tree=Tree(to.output, (), to.lock), recalled=said)
+    outcome = validate(request.workspace, locked=mode is not Mode.COMPILE)
+    outcome.mode = mode
+    last = outcome.take(read(request.last))
+    levels = {fleet.name: levels_for(len(fleet.cohorts)) for fleet in outcome.fleets}
+    outcome.fleets = outcome.fleets if outcome.failed() else outcome.take(select(outcome.fleets, request.selection))
+    if outcome.failed() or (made := _make(request, outcome, last, tools, progress)) is None:
         return outcome
-    outcome.plan = plan(outcome.fleets, sources, baseline(last), tools)
-    if locked:
-        outcome.artifacts = outcome.take(from_lock(outcome.plan, last))
-        tools = replace(tools, libraries=last.tools)
-    else:
-        outcome.artifacts = outcome.take(build(outcome.plan, request.workspace, Store(request.store), progress))
-    if outcome.failed():
-        return outcome
+    outcome.plan, outcome.artifacts, tools = made
     outcome.diagnostics += check_gates(outcome.plan, outcome.artifacts)
     outcome.estimates = outcome.take(check(outcome.fleets, outcome.artifacts))
-    outcome.bundles = outcome.take(render(outcome.targets, outcome.fleets, outcome.artifacts, outcome.estimates))
+    if outcome.failed():
+        return outcome
+    outcome.bundles = render(outcome.targets, outcome.fleets, outcome.artifacts, outcome.estimates, levels)
+    lock = partial(make, outcome.plan, outcome.artifacts, tools, kept=None if to.scope.everything else last)
+    outcome.tree = outcome.take(commit(to, outcome.bundles, last, memory.bundles, lock))
     if not outcome.failed():
-        lock = make(outcome.plan, outcome.artifacts, outcome.bundles, tools)
-        outcome.tree = tree = outcome.take(compare(request.output, outcome.bundles, last, request.lock, lock))
-        if not outcome.failed() and request.mode is not Mode.CHECK:
-            publish(tree)
+        memory.keep(outcome.tree, {} if outcome.diagnostics else {mode.value: facts_text(outcome)})
     return outcome
+
+
+def _make(
+    request: Request, outcome: Outcome, last: Lock, tools: Tools, progress: Callable[[str], None]
+) -> tuple[Plan, Artifacts, Tools] | None:
+    """Fleets → the artifacts that they need, built or from the lock alone, and the tools that made them."""
+    locked = request.mode is not Mode.COMPILE
+    sources = outcome.take(fingerprint(request.workspace, outcome.fleets, locked_sources(last) if locked else {}))
+    if outcome.failed():
+        return None
+    planned = plan(outcome.fleets, sources, baseline(last), tools)
+    if locked:
+        artifacts = outcome.take(from_lock(planned, last))
+        tools = replace(tools, libraries=last.tools)
+    else:
+        artifacts = outcome.take(build(planned, request.workspace, Store(request.store), progress))
+    outcome.plan, outcome.artifacts = planned, artifacts
+    return None if outcome.failed() else (planned, artifacts, tools)

@@ -11,13 +11,15 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
 
 TEMPORARY_PREFIX = ".slmc-tmp-"
+MANY = 100
+"""Files from which on one sync of everything is cheaper than one of each."""
 
 
 def write(path: Path, data: bytes) -> None:
@@ -49,6 +51,13 @@ def move(source: Path, path: Path) -> None:
         finally:
             os.close(descriptor)
         os.chmod(source, 0o644)
+        os.replace(source, path)
+        _sync_folder(path.parent)
+
+
+def bring(source: Path, path: Path) -> None:
+    """Rename a finished file, or a folder of which nothing is there yet, to `path`, beside what is there."""
+    with refusals(path):
         os.replace(source, path)
         _sync_folder(path.parent)
 
@@ -110,6 +119,41 @@ def touch(path: Path) -> None:
         os.utime(path)
 
 
+def settle(folder: Path, files: Collection[str]) -> None:
+    """Wait until new `files` below `folder` are on the disk: each of a few, of many the whole file system."""
+    with refusals(folder):
+        if len(files) > MANY and (sync := _sync_file_system()) is not None:
+            _with_descriptor(folder, sync)
+            return
+        for path in files:
+            _with_descriptor(path, os.fsync)
+
+
+def _sync_file_system() -> Callable[[int], object] | None:
+    """syncfs(2), where the C library has it."""
+    import ctypes  # slow to load, and only needed for many files
+
+    return getattr(ctypes.CDLL(None), "syncfs", None)
+
+
+def _with_descriptor(path: str | Path, call: Callable[[int], object]) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        call(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """What is written meanwhile can be read by everybody, whatever the user's mask is."""
+    mask = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(mask)
+
+
 @contextlib.contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
     """A folder for unfinished work inside `parent`, gone afterwards."""
@@ -150,8 +194,4 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _with_descriptor(folder, os.fsync)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import sha256
 
-from compiler.bundle.manifest import SUMS, sums
+from compiler.bundle.shards import chain, digits, shard
 from compiler.fleet.graph import Fleet
 
 DEVICES = "devices.csv"
@@ -16,7 +16,7 @@ SHARDS = "devices"
 PER_SHARD = 512
 """Devices in one file, on average at most. Beyond that there are 16 times as many files."""
 
-_Row = tuple[str, str, str]
+_Row = tuple[str, ...]
 
 
 def device_index(fleet: Fleet) -> dict[str, bytes]:
@@ -26,27 +26,21 @@ def device_index(fleet: Fleet) -> dict[str, bytes]:
     say where it stands: `devices/3.csv`, beyond 8,192 devices `devices/3/a.csv`, and so on, each folder
     with its `SHA256SUMS`. So a change to one device changes one small file, in folders of at most 17.
     """
-    rows = [(device.id, device.device_class, cohort.name) for cohort in fleet.cohorts for device in cohort.devices]
-    if len(rows) <= PER_SHARD:
+    rows = _rows(fleet)
+    length = digits(len(rows), PER_SHARD)
+    if not length:
         return {f"{fleet.name}/{DEVICES}": _table(rows)}
-    digits = _digits(len(rows))
-    shards: dict[str, list[_Row]] = defaultdict(list)
+    members: dict[str, list[_Row]] = defaultdict(list)
     for row in rows:
-        shards[sha256(row[0].encode()).hexdigest()[:digits]].append(row)
-    folders: dict[str, dict[str, bytes]] = defaultdict(dict)
-    for shard, members in shards.items():
-        folders["/".join((fleet.name, SHARDS, *shard[:-1]))][f"{shard[-1]}.csv"] = _table(members)
-    files: dict[str, bytes] = {}
-    for folder, tables in folders.items():
-        files |= {f"{folder}/{name}": data for name, data in tables.items()} | {f"{folder}/{SUMS}": sums(tables)}
-    return files
+        members[shard(row[0], length)].append(row)
+    root = f"{fleet.name}/{SHARDS}"
+    tables = {f"{name}.csv": _table(found) for name, found in members.items()}
+    sums = chain(root, {name: sha256(data).hexdigest() for name, data in tables.items()}, length - 1)
+    return {f"{root}/{name}": data for name, data in tables.items()} | sums
 
 
-def _digits(devices: int) -> int:
-    digits = 1
-    while devices > PER_SHARD * 16**digits:
-        digits += 1
-    return digits
+def _rows(fleet: Fleet) -> list[_Row]:
+    return [(device.id, device.device_class, cohort.name) for cohort in fleet.cohorts for device in cohort.devices]
 
 
 def _table(rows: Iterable[_Row]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from compiler.base import digests
@@ -26,8 +27,22 @@ def artifacts_json(runs: Iterable[RunFacts]) -> bytes:
 
 def sums(files: Mapping[str, bytes]) -> bytes:
     """`SHA256SUMS` of a bundle, as `sha256sum -c` reads it, in the order of names."""
-    lines = [f"{digests.of_bytes(files[name]).removeprefix('sha256:')}  {name}\n" for name in sorted(files)]
-    return "".join(lines).encode()
+    return sums_of({name: sha256(data).hexdigest() for name, data in files.items()})
+
+
+def sums_of(digests: Mapping[str, str]) -> bytes:
+    """The same from the files' sha256, in hex digits."""
+    return "".join([f"{digests[name]}  {name}\n" for name in sorted(digests)]).encode()
+
+
+def listed(sums: bytes) -> dict[str, str]:
+    """What a `SHA256SUMS` names: sha256 in hex digits by path. Lines that lead out of its folder are passed over."""
+    found = {}
+    for line in sums.decode("utf-8", "replace").splitlines():
+        digest, _, name = line.partition("  ")
+        if name and not name.startswith("/") and ".." not in name.split("/"):
+            found[name] = digest
+    return found
 
 
 def _entry(artifact: ArtifactFacts, runs: list[str]) -> dict[str, Any]:

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from compiler.artifact.artifact import Artifacts
-from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
-from compiler.bundle.bundles import Bundle, Bundles
+from compiler.bundle.bundles import Bundle, Bundles, cohort_folder
+from compiler.bundle.fingerprint import Fingerprints
 from compiler.bundle.index import device_index
 from compiler.bundle.manifest import ARTIFACTS, SUMS, artifacts_json, sums
 from compiler.bundle.targets import Target, TargetFile
 from compiler.fit.check import Estimate
-from compiler.fleet.graph import Fleet
+from compiler.fleet.graph import Cohort, Fleet
 
 if TYPE_CHECKING:
+    from compiler.bundle.context import RunFacts
     from compiler.bundle.templates import CompiledFile
 
 LONGEST_NAME = 255
@@ -29,45 +31,89 @@ LONGEST_NAME = 255
 
 
 def render(
-    targets: Mapping[str, Target], fleets: Iterable[Fleet], artifacts: Artifacts, estimates: Iterable[Estimate]
-) -> tuple[Bundles, list[Diagnostic]]:
+    targets: Mapping[str, Target],
+    fleets: Iterable[Fleet],
+    artifacts: Artifacts,
+    estimates: Iterable[Estimate],
+    levels: Mapping[str, int],
+) -> Bundles:
     """One bundle for each cohort and each target of its fleet, and each fleet's index of devices.
 
+    `levels` of folders by fleet are those of its whole number of cohorts, of which the fleet may have a part here.
     A template that fails is reported once and not tried again for other cohorts.
     """
-    from compiler.bundle.context import cohort_context
-
-    by_cohort = {(estimate.fleet, estimate.cohort): estimate for estimate in estimates}
-    rendering = _Rendering()
-    bundles = []
+    listed = tuple(fleets)
     indexes: dict[str, bytes] = {}
-    for fleet in fleets:
+    for fleet in listed:
         indexes |= device_index(fleet)
-        for cohort in fleet.cohorts:
-            if not cohort.runs:
-                continue
-            context = cohort_context(fleet, cohort, artifacts, by_cohort[fleet.name, cohort.name])
-            needed = artifacts_json(context["runs"])
-            for use in fleet.targets:
-                files = rendering.bundle(targets[use.name], context, needed)
-                folder = f"{fleet.name}/{cohort.name}/{use.name}"
-                bundles.append(Bundle(fleet.name, cohort.name, use.name, folder, files, digests.of_bytes(files[SUMS])))
-    return Bundles(tuple(bundles), indexes), rendering.diagnostics
+    rendering = _Rendering(targets)
+    by_cohort = {(estimate.fleet, estimate.cohort): estimate for estimate in estimates}
+    drafts = _Drafts(listed, artifacts, by_cohort, levels, rendering)
+    return Bundles(drafts, indexes, {fleet.name: levels[fleet.name] for fleet in listed}, rendering.diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drafts:
+    """The bundles of all fleets, made anew each time they are gone through: there may be a hundred thousand."""
+
+    fleets: tuple[Fleet, ...]
+    artifacts: Artifacts
+    estimates: Mapping[tuple[str, str], Estimate]
+    levels: Mapping[str, int]
+    rendering: _Rendering
+
+    def __iter__(self) -> Iterator[Bundle]:
+        prints = Fingerprints(self.artifacts)
+        for fleet in self.fleets:
+            shared = prints.of_fleet(fleet)
+            uses = [self.rendering.targets[use.name] for use in fleet.targets]
+            for cohort in fleet.cohorts:
+                if not cohort.runs:
+                    continue
+                estimate = self.estimates[fleet.name, cohort.name]
+                seen = prints.of_cohort(shared, cohort, estimate)
+                folder = cohort_folder(fleet.name, cohort.name, self.levels[fleet.name])
+                context = _Context(fleet, cohort, self.artifacts, estimate)
+                for target in uses:
+                    fingerprint = prints.of_bundle(seen, target)
+                    files = partial(self.rendering.bundle, target, context)
+                    yield Bundle(fleet.name, cohort.name, target.name, f"{folder}/{target.name}", fingerprint, files)
+
+
+@dataclass(slots=True)
+class _Context:
+    """What the templates of one cohort see, made when the first of its bundles is rendered."""
+
+    fleet: Fleet
+    cohort: Cohort
+    artifacts: Artifacts
+    estimate: Estimate
+    names: dict[str, Any] | None = None
+
+    def get(self) -> dict[str, Any]:
+        if self.names is None:
+            from compiler.bundle.context import cohort_context
+
+            self.names = cohort_context(self.fleet, self.cohort, self.artifacts, self.estimate)
+        return self.names
 
 
 @dataclass(slots=True)
 class _Rendering:
     """The targets' templates, compiled once for all cohorts, and what went wrong so far."""
 
+    targets: Mapping[str, Target]
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _compiled: dict[str, list[CompiledFile]] = field(default_factory=dict)
+    _needed: dict[tuple[tuple[str, str], ...], bytes] = field(default_factory=dict)
 
-    def bundle(self, target: Target, context: dict[str, Any], needed: bytes) -> dict[str, bytes]:
-        """Every file of one bundle; `needed` is its list of artifacts."""
+    def bundle(self, target: Target, context: _Context) -> dict[str, bytes]:
+        """Every file of one bundle."""
         from compiler.bundle.context import TargetFacts
 
-        seen = context | {"target": TargetFacts(target.name, target.description)}
-        files = {ARTIFACTS: needed}
+        names = context.get()
+        seen = names | {"target": TargetFacts(target.name, target.description)}
+        files = {ARTIFACTS: self._artifacts_of(names["runs"])}
         compiled = self._of(target)
         for file in list(compiled):
             if findings := _add(file, seen, files):
@@ -75,6 +121,13 @@ class _Rendering:
                 self.diagnostics += findings
         files[SUMS] = sums(files)
         return files
+
+    def _artifacts_of(self, runs: tuple[RunFacts, ...]) -> bytes:
+        """The list of artifacts, which is the same for most cohorts."""
+        key = tuple([(run.name, run.artifact.digest) for run in runs])
+        if key not in self._needed:
+            self._needed[key] = artifacts_json(runs)
+        return self._needed[key]
 
     def _of(self, target: Target) -> list[CompiledFile]:
         if target.name not in self._compiled:

@@ -19,6 +19,10 @@ class Selection:
     cohorts: tuple[str, ...] = ()
     match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def everything(self) -> bool:
+        return not (self.fleets or self.cohorts or self.match)
+
 
 def select(fleets: Iterable[Fleet], selection: Selection) -> tuple[tuple[Fleet, ...], list[Diagnostic]]:
     """The selected fleets with the selected devices. Cohorts without any are left out.
@@ -26,6 +30,8 @@ def select(fleets: Iterable[Fleet], selection: Selection) -> tuple[tuple[Fleet, 
     A name or a value that nothing has is an error; values that no single device has together select nothing.
     """
     listed = tuple(fleets)
+    if selection.everything:
+        return listed, []
     chosen = tuple(fleet for fleet in listed if not selection.fleets or fleet.name in selection.fleets)
     diagnostics = list(_unknown("fleet", selection.fleets, {fleet.name for fleet in listed}))
     diagnostics += _unknown("cohort", selection.cohorts, {cohort.name for fleet in chosen for cohort in fleet.cohorts})

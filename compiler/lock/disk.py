@@ -1,9 +1,12 @@
-"""What stands in the output folder now."""
+"""What is in the output folder now."""
 
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 
 from compiler.base.codes import Code
@@ -18,23 +21,32 @@ class Disk:
 
     output: Path
     _folders: dict[str, str | None] = field(default_factory=dict)
+    _absent: set[str] = field(default_factory=set)
 
     def in_the_way(self, path: str) -> str | None:
         """What keeps a file from being at `path`: a folder there, a file or a link in the place of a folder.
 
         Relative to the output folder; empty for that folder itself.
         """
-        blocked = self._folder(path.rpartition("/")[0])
+        blocked = self.blocked(path.rpartition("/")[0])
         if blocked is not None:
             return blocked
         return path if (self.output / path).is_dir() else None
 
-    def _folder(self, name: str) -> str | None:
+    def blocked(self, name: str) -> str | None:
         """The first of the folders down to `name` that is none."""
         if name not in self._folders:
-            above = self._folder(name.rpartition("/")[0]) if name else None
-            self._folders[name] = self._blocked(name) if above is None else above
+            parent = name.rpartition("/")[0]
+            above = self.blocked(parent) if name else None
+            if parent in self._absent and name:
+                self._absent.add(name)
+            self._folders[name] = self._blocked(name) if above is None and name not in self._absent else above
         return self._folders[name]
+
+    def has(self, folder: str) -> bool:
+        """Whether there is such a folder, when nothing is in its way."""
+        self.blocked(folder)
+        return folder not in self._absent
 
     def _blocked(self, name: str) -> str | None:
         """A folder that is no folder. A link inside would lead the writing elsewhere; the output folder may be one."""
@@ -42,9 +54,14 @@ class Disk:
         try:
             if folder.is_symlink() and name:
                 return name
-            return None if folder.is_dir() or not (folder.exists() or folder.is_symlink()) else name
+            if folder.is_dir():
+                return None
+            if folder.exists() or folder.is_symlink():
+                return name
         except OSError:
             return name
+        self._absent.add(name)
+        return None
 
 
 def read_bytes(path: Path) -> bytes | None:
@@ -57,3 +74,28 @@ def read_bytes(path: Path) -> bytes | None:
         raise Stop(
             Diagnostic(Code.CANNOT_READ, f"`{path}` cannot be read: {error.strerror}.", file=str(path))
         ) from error
+
+
+def state_of(name: str, found: os.stat_result) -> str:
+    """One file as the system sees it: any write, and any other file in its place, gives another text."""
+    return f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def signature(states: Iterable[str]) -> str:
+    """Many of them in one text, whatever their order."""
+    return blake2b("\n".join(sorted(states)).encode(errors="surrogateescape"), digest_size=12).hexdigest()
+
+
+def states(folder: str, inside: str = "") -> list[str]:
+    """The state of every file below `folder`, by its name behind `inside`. The times of folders do not count."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    found += states(entry.path, f"{inside}{entry.name}/")
+                else:
+                    found.append(state_of(inside + entry.name, entry.stat(follow_symlinks=False)))
+    except OSError as error:
+        found.append(f"{inside} {error.errno}")
+    return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from compiler.artifact.artifact import Artifact, Artifacts, Original
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
-from compiler.bundle.bundles import Bundles
 from compiler.bundle.manifest import SUMS
 from compiler.fleet.sources import ModelSource
 from compiler.plan.actions import Baseline, Locked, Plan, Reason
@@ -27,9 +26,19 @@ class LockedArtifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """Digests of what a compile writes: of bundles by folder, of indexes by path below the output folder.
+
+    The bundle's digest is that of its `SHA256SUMS`. Of a tree of shards there is only the one at its root.
+    """
+
+    bundles: Mapping[str, str] = field(default_factory=dict)
+    indexes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """Artifacts by name, originals by model id, digests of bundles by folder and of indexes
-    by path below the output folder: a file, or the `SHA256SUMS` of a folder of shards."""
+    """Artifacts by name, originals by model id, and the digests of Committed."""
 
     tools: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, LockedArtifact] = field(default_factory=dict)
@@ -38,14 +47,14 @@ class Lock:
     indexes: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def folders(self) -> dict[str, str]:
-        """Every folder whose `SHA256SUMS` names its files, with the digest of that."""
-        return {**self.bundles, **{folder: self.indexes[f"{folder}/{SUMS}"] for folder in shard_folders(self.indexes)}}
+    def chains(self) -> list[str]:
+        """The folders of shards among `bundles`: `stores-eu/cohorts`, whose sums name bundles further down."""
+        return [folder for folder in self.bundles if folder.count("/") == 1]
 
-
-def shard_folders(paths: Iterable[str]) -> set[str]:
-    """The folders of shards among the paths of indexes: those with a `SHA256SUMS`."""
-    return {path.removesuffix(f"/{SUMS}") for path in paths if path.endswith(f"/{SUMS}")}
+    @property
+    def index_chains(self) -> list[str]:
+        """The folders of shards that indexes lie in: `stores-eu/devices`."""
+        return [path.removesuffix(f"/{SUMS}") for path in self.indexes if path.endswith(f"/{SUMS}")]
 
 
 def baseline(lock: Lock) -> Baseline:
@@ -66,34 +75,30 @@ def locked_sources(lock: Lock) -> dict[str, ModelSource]:
     }
 
 
-def make(plan: Plan, artifacts: Artifacts, bundles: Bundles, tools: Tools) -> Lock:
-    """The lock of a finished compile. What depends on the machine is left behind here."""
+def make(plan: Plan, artifacts: Artifacts, tools: Tools, committed: Committed, kept: Lock | None = None) -> Lock:
+    """The lock of a finished compile. What depends on the machine is left behind here.
+
+    A compile of a part of the workspace keeps what the last lock, `kept`, says of the rest.
+    """
     used = {action.model.id for action in plan.actions}
-    return Lock(
-        tools=dict(tools.libraries),
-        artifacts={
-            action.name: LockedArtifact(
-                replace(artifacts.artifacts[action.name], speed=None, built=False),
-                action.source.digest,
-                digests.of_value(list(action.inputs.steps)),
-                action.source.evaluation,
-            )
-            for action in plan.actions
-        },
-        originals={id: replace(o, speed=None) for id, o in artifacts.originals.items() if id in used},
-        bundles={bundle.folder: bundle.digest for bundle in bundles.bundles},
-        indexes=_indexes(bundles.indexes),
-    )
-
-
-def _indexes(files: Mapping[str, bytes]) -> dict[str, str]:
-    """The digest of each index; of shards only that of their `SHA256SUMS`, which has theirs."""
-    folders = shard_folders(files)
-    return {
-        path: digests.of_bytes(data)
-        for path, data in files.items()
-        if path.endswith(f"/{SUMS}") or path.rpartition("/")[0] not in folders
+    rest = kept or Lock()
+    made = {
+        action.name: LockedArtifact(
+            replace(artifacts.artifacts[action.name], speed=None, built=False),
+            action.source.digest,
+            digests.of_value(list(action.inputs.steps)),
+            action.source.evaluation,
+        )
+        for action in plan.actions
     }
+    originals = {id: replace(o, speed=None) for id, o in artifacts.originals.items() if id in used}
+    return Lock(
+        dict(tools.libraries),
+        {**rest.artifacts, **made},
+        {**rest.originals, **originals},
+        committed.bundles,
+        committed.indexes,
+    )
 
 
 def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:

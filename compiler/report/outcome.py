@@ -41,6 +41,8 @@ class Outcome:
     estimates: tuple[Estimate, ...] = ()
     bundles: Bundles | None = None
     tree: Tree | None = None
+    recalled: str | None = None
+    """What the last run said of artifacts and fit, when nothing has changed since and no stage had to run."""
 
     def take(self, result: tuple[T, list[Diagnostic]]) -> T:
         """Keep a stage's diagnostics, hand on its value."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from compiler.artifact.artifact import Artifact, Artifacts, Original, Speed
 from compiler.base.units import show_bytes, show_ratio
+from compiler.bundle.bundles import FOLDER as COHORTS
 from compiler.bundle.index import SHARDS
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Fleet
@@ -16,6 +17,7 @@ from compiler.report.outcome import Mode, Outcome
 from compiler.report.table import table
 
 _SHOWN_CHANGES = 20
+_SHOWN_COHORTS = 20
 _UNKNOWN = "-"
 
 
@@ -38,13 +40,17 @@ def fleets_text(fleets: Sequence[Fleet]) -> str:
 
 def summary_text(outcome: Outcome) -> str:
     """The parts that the run reached, with a blank line between them."""
+    facts = facts_text(outcome) if outcome.recalled is None else outcome.recalled
+    return "\n".join(part for part in (facts, _tree_text(outcome, outcome.tree) if outcome.tree else "") if part)
+
+
+def facts_text(outcome: Outcome) -> str:
+    """What is so whatever is written: the artifacts, and how they fit."""
     parts = []
     if outcome.artifacts and outcome.plan and outcome.artifacts.artifacts:
         parts.append(_artifacts_text(outcome.plan, outcome.artifacts))
     if outcome.estimates:
         parts.append(_fit_text(outcome.fleets, outcome.estimates))
-    if outcome.tree:
-        parts.append(_tree_text(outcome, outcome.tree))
     return "\n".join(parts)
 
 
@@ -107,10 +113,16 @@ def _provenance(plan: Plan, artifacts: Artifacts) -> list[str]:
     return lines
 
 
-def _fit_text(fleets: Iterable[Fleet], estimates: Iterable[Estimate]) -> str:
+def _fit_text(fleets: Iterable[Fleet], estimates: Sequence[Estimate]) -> str:
+    """A line a cohort, of many those with the most devices."""
     cohorts = {(fleet.name, cohort.name): cohort for fleet in fleets for cohort in fleet.cohorts}
+    sizes = {key: len(cohort.devices) for key, cohort in cohorts.items()}
+    shown = list(estimates)
+    if len(shown) > _SHOWN_COHORTS:
+        largest = sorted(shown, key=lambda e: (-sizes[e.fleet, e.cohort], e.fleet, e.cohort))
+        shown = largest[:_SHOWN_COHORTS]
     rows = []
-    for estimate in estimates:
+    for estimate in shown:
         cohort = cohorts[estimate.fleet, estimate.cohort]
         rows.append(
             [
@@ -121,7 +133,9 @@ def _fit_text(fleets: Iterable[Fleet], estimates: Iterable[Estimate]) -> str:
                 f"{show_bytes(estimate.storage_needed)} of {show_bytes(estimate.storage_available)}",
             ]
         )
-    return table(["cohort", "devices", "runs", "memory (estimated)", "storage"], rows, right=(1, 3, 4))
+    text = table(["cohort", "devices", "runs", "memory (estimated)", "storage"], rows, right=(1, 3, 4))
+    left = len(estimates) - len(shown)
+    return text + (f"and {_count(left, 'smaller cohort')}: `slmc ls cohorts` lists all\n" if left else "")
 
 
 def _tree_text(outcome: Outcome, tree: Tree) -> str:
@@ -148,11 +162,12 @@ def _changes_text(tree: Tree) -> str:
 
 
 def _folder(change: Change) -> str:
-    """`stores-eu/pi-5-8g/systemd` of a file in a bundle, `stores-eu` or `stores-eu/devices` of an index."""
+    """`stores-eu/pi-5-8g/systemd` of a file in a bundle, `stores-eu` or `stores-eu/devices` of an index; of bundles in
+    shards `stores-eu/cohorts`, for there are many."""
     fleet, second, *rest = change.path.split("/")
     if not rest:
         return fleet
-    return f"{fleet}/{second}" if second == SHARDS or len(rest) == 1 else f"{fleet}/{second}/{rest[0]}"
+    return f"{fleet}/{second}" if second in (SHARDS, COHORTS) or len(rest) == 1 else f"{fleet}/{second}/{rest[0]}"
 
 
 def built_text(plan: Plan, artifacts: Artifacts) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compiler.bundle.bundles import Bundles
+from compiler.bundle.bundles import Bundles, levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
@@ -87,8 +87,11 @@ def rendered(*fleets: Fleet) -> Bundles:
     assert diagnostics == []
     estimates, diagnostics = check(fleets, artifacts)
     assert diagnostics == []
-    bundles, diagnostics = render(targets, fleets, artifacts, estimates)
-    assert diagnostics == []
+    bundles = render(
+        targets, fleets, artifacts, estimates, {fleet.name: levels_for(len(fleet.cohorts)) for fleet in fleets}
+    )
+    bundles.files()
+    assert bundles.diagnostics == []
     return bundles
 
 

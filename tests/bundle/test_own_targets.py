@@ -32,7 +32,9 @@ def compiled(workspace: Path, *fleets: Fleet) -> tuple[Bundles, list[Diagnostic]
     targets, diagnostics = check_targets(workspace, fleets)
     assert diagnostics == []
     artifacts = artifacts_of()
-    return render(targets, fleets, artifacts, check(fleets, artifacts)[0])
+    bundles = render(targets, fleets, artifacts, check(fleets, artifacts)[0], {fleet.name: 0 for fleet in fleets})
+    bundles.files()
+    return bundles, bundles.diagnostics
 
 
 def using(name: str, fleet: Fleet = PLAIN) -> Fleet:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from compiler.base import digests
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
@@ -48,7 +47,7 @@ def test_another_device_changes_the_index_alone() -> None:
     cohort = PLAIN.cohorts[0]
     grown = replace(PLAIN, cohorts=(replace(cohort, devices=(DEVICE, replace(DEVICE, id="a-1"))),))
     before, after = rendered(PLAIN), rendered(grown)
-    assert before.bundles == after.bundles
+    assert list(before.bundles) == list(after.bundles)
     assert before.indexes == {"shops/devices.csv": b"id,class,cohort\ntill-1,pi,pi\n"}
     assert after.indexes == {"shops/devices.csv": b"id,class,cohort\na-1,pi,pi\ntill-1,pi,pi\n"}
 
@@ -66,7 +65,6 @@ def test_sums_name_every_other_file_and_sha256sum_agrees(tmp_path: Path) -> None
             (folder / name).write_bytes(data)
         sums = bundle.files["SHA256SUMS"].decode().splitlines()
         assert [line[66:] for line in sums] == sorted(bundle.files.keys() - {"SHA256SUMS"})
-        assert bundle.digest == digests.of_bytes(bundle.files["SHA256SUMS"])
         command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
         assert subprocess.run(command, cwd=folder, check=False).returncode == 0
         (folder / "artifacts.json").write_bytes(b"{}")
@@ -74,7 +72,7 @@ def test_sums_name_every_other_file_and_sha256sum_agrees(tmp_path: Path) -> None
 
 
 def test_artifacts_json_lists_each_artifact_once_with_its_runs() -> None:
-    bundle = rendered(SCENARIOS["two-runs-amd64"]).bundles[0]
+    bundle, *_ = rendered(SCENARIOS["two-runs-amd64"]).bundles
     assert json.loads(bundle.files["artifacts.json"]) == {
         "artifacts": [
             {
@@ -92,7 +90,7 @@ def test_artifacts_json_lists_each_artifact_once_with_its_runs() -> None:
 def test_a_cohort_without_runs_has_no_bundle_but_stands_in_the_index() -> None:
     idle = replace(PLAIN, cohorts=(replace(PLAIN.cohorts[0], runs=()),))
     bundles = rendered(idle)
-    assert bundles.bundles == ()
+    assert list(bundles.bundles) == []
     assert bundles.indexes == {"shops/devices.csv": b"id,class,cohort\ntill-1,pi,pi\n"}
 
 
@@ -111,9 +109,10 @@ def test_a_thousand_cohorts_compile_each_template_once(monkeypatch: pytest.Monke
     many = replace(PLAIN, cohorts=tuple(replace(PLAIN.cohorts[0], name=f"c{number}") for number in range(20)))
     targets, _ = check_targets(REPOSITORY, [many])
     artifacts = artifacts_of()
-    bundles, diagnostics = render(targets, [many], artifacts, check([many], artifacts)[0])
-    assert diagnostics == []
-    assert len(bundles.bundles) == 60
+    bundles = render(targets, [many], artifacts, check([many], artifacts)[0], {"shops": 0})
+    assert len(bundles.files()) > 60
+    assert bundles.diagnostics == []
+    assert len(list(bundles.bundles)) == 60
     paths = sum(len(target.files) for target in targets.values())
     templates = sum(len({file.template for file in target.files}) for target in targets.values())
     assert compiled == paths + templates + 1  # names.j2, which others import

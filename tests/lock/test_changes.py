@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.bundles import Bundle, Bundles
-from compiler.lock.changes import JOURNAL, Change, ChangeKind, compare
-from compiler.lock.lock import Lock
-from compiler.lock.publish import publish
+from compiler.lock.changes import Change, ChangeKind, Tree
+from compiler.lock.commit import Destination, commit
+from compiler.lock.lock import Committed, Lock
+from compiler.lock.ours import JOURNAL
 from tests.tree import tree
-from tests.values import digest
 
 FOLDER = "shops/pi/systemd"
 
@@ -24,22 +25,39 @@ def bundles(files: Mapping[str, str]) -> Bundles:
     data = {name: text.encode() for name, text in files.items()}
     sums = "".join(f"{hashlib.sha256(data[name]).hexdigest()}  {name}\n" for name in sorted(data))
     everything = data | {"SHA256SUMS": sums.encode()}
-    return Bundles((Bundle("shops", "pi", "systemd", FOLDER, everything, digest("9")),), {"shops/devices.csv": b"id\n"})
+    bundle = Bundle("shops", "pi", "systemd", FOLDER, "", lambda: everything)
+    return Bundles([bundle], {"shops/devices.csv": b"id\n"}, {"shops": 0})
+
+
+def locked(committed: Committed) -> Lock:
+    return Lock(bundles=committed.bundles, indexes=committed.indexes)
+
+
+def committed(
+    output: Path, files: Mapping[str, str], last: Lock, *, dry: bool = False
+) -> tuple[Tree, Lock, list[Diagnostic]]:
+    locks = []
+
+    def make(committed: Committed) -> Lock:
+        locks.append(locked(committed))
+        return locks[0]
+
+    to = Destination(output, output.parent / "slmc.lock", dry=dry)
+    result, diagnostics = commit(to, bundles(files), last, {}, make)
+    return result, locks[0], diagnostics
 
 
 def write(output: Path, files: Mapping[str, str]) -> Lock:
     """Publish one bundle as a compile does; gives the lock that knows it."""
-    lock = Lock(bundles={FOLDER: digest("9")}, indexes={"shops/devices.csv": "sha256:0"})
-    result, diagnostics = compare(output, bundles(files), Lock(), output.parent / "slmc.lock", lock)
+    _, lock, diagnostics = committed(output, files, Lock())
     assert diagnostics == []
-    publish(result)
     return lock
 
 
 def changes(
     output: Path, files: Mapping[str, str], last: Lock
 ) -> tuple[tuple[Change, ...], list[tuple[Code, str | None]]]:
-    result, diagnostics = compare(output, bundles(files), last, output.parent / "slmc.lock", last)
+    result, _, diagnostics = committed(output, files, last, dry=True)
     return result.changes, [(finding.code, finding.file) for finding in diagnostics]
 
 

@@ -9,17 +9,14 @@ import pytest
 
 from compiler.artifact.artifact import Speed
 from compiler.base.codes import Code
-from compiler.bundle.bundles import Bundle, Bundles
-from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
+from compiler.lock.lock import Committed, Lock, baseline, from_lock, locked_sources, make
 from compiler.lock.text import dump, read
 from compiler.plan.actions import Baseline, Plan, Reason
 from compiler.plan.planner import Tools, plan
 from tests.values import ARTIFACT, FLEET, MODEL, MODEL_SOURCE, ORIGINAL, artifacts_of, digest
 
 TOOLS = Tools({"optimize": 1, "quantize/int4": 1}, {"onnxruntime": "1.32.0"})
-BUNDLES = Bundles(
-    (Bundle("shops", "pi", "systemd", "shops/pi/systemd", {"a": b"a"}, digest("9")),), {"shops/devices.csv": b"id\n"}
-)
+COMMITTED = Committed({"shops/pi/systemd": digest("9")}, {"shops/devices.csv": digest("8")})
 
 
 def planned(last: Baseline | None = None) -> Plan:
@@ -27,7 +24,7 @@ def planned(last: Baseline | None = None) -> Plan:
 
 
 def lock() -> Lock:
-    return make(planned(), artifacts_of(held_gates={"tokensPerSecond.min": 20.0}), BUNDLES, TOOLS)
+    return make(planned(), artifacts_of(held_gates={"tokensPerSecond.min": 20.0}), TOOLS, COMMITTED)
 
 
 def test_lock_survives_its_file(tmp_path: Path) -> None:
@@ -38,8 +35,8 @@ def test_lock_survives_its_file(tmp_path: Path) -> None:
 
 def test_what_depends_on_the_machine_stays_out() -> None:
     speed = Speed(tokens_per_second=812.3, peak_memory=100, host="a processor")
-    plain = make(planned(), artifacts_of(), BUNDLES, TOOLS)
-    measured = make(planned(), artifacts_of(speed=speed, built=True), BUNDLES, TOOLS)
+    plain = make(planned(), artifacts_of(), TOOLS, COMMITTED)
+    measured = make(planned(), artifacts_of(speed=speed, built=True), TOOLS, COMMITTED)
     assert dump(measured) == dump(plain)
 
 

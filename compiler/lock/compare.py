@@ -1,0 +1,188 @@
+"""What a compile would change on the disk: the bundles, one after the other, against the tree that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.bundle.bundles import FOLDER, Bundle, Bundles
+from compiler.bundle.manifest import SUMS
+from compiler.bundle.shards import chain
+from compiler.lock.changes import Change, ChangeKind, Difference, Seen
+from compiler.lock.disk import Disk, read_bytes, signature, states
+from compiler.lock.lock import Committed
+from compiler.lock.ours import Ours
+from compiler.lock.scope import Scope
+from compiler.lock.stage import Stage
+
+_PUT_BACK = "`slmc compile` puts the generated file back; a lasting change belongs into the blueprint or a target."
+_REMOVED = "It is removed: nothing asks for it any more."
+
+
+def compare(
+    stage: Stage, bundles: Bundles, ours: Ours, known: Mapping[str, Seen], scope: Scope
+) -> tuple[Difference, list[Diagnostic]]:
+    """Put every file that is not in the output folder as it should be on the stage, and list all changes.
+
+    A foreign file in the way is an error; one that slmc wrote and someone edited, a warning. A bundle that is `known`
+    and still as it was seen is not rendered.
+    """
+    comparison = _Comparison(stage, ours, known, Disk(ours.output))
+    for bundle in bundles.bundles:
+        comparison.bundle(bundle)
+    committed, beside = _committed(bundles, comparison.found.bundles, ours, scope)
+    comparison.found.committed, comparison.found.beside = committed, tuple(beside)
+    comparison.stale(folder for folder in ours.bundles if scope.may_remove(folder))
+    comparison.beside(beside, scope)
+    comparison.found.changes.sort(key=lambda change: change.path)
+    return comparison.found, comparison.diagnostics + bundles.diagnostics
+
+
+def _committed(
+    bundles: Bundles, seen: Mapping[str, Seen], ours: Ours, scope: Scope
+) -> tuple[Committed, dict[str, bytes]]:
+    """The digests for the lock, and the files beside the bundles: the indexes, the sums of folders of shards."""
+    last = ours.last
+    plain = {folder: digest for folder, digest in last.bundles.items() if not scope.may_remove(folder)}
+    beside = dict(bundles.indexes) if scope.indexes else {}
+    for fleet, levels in bundles.levels.items():
+        root = f"{fleet}/{FOLDER}"
+        new = {folder: f"sha256:{found.digest}" for folder, found in seen.items() if folder.startswith(f"{fleet}/")}
+        if not levels:
+            plain |= new
+            continue
+        old = (
+            {}
+            if scope.whole
+            else {folder: digest for folder, digest in ours.chained.items() if folder.startswith(f"{root}/")}
+        )
+        below = {
+            f"{folder[len(root) + 1 :]}/{SUMS}": digest[len("sha256:") :] for folder, digest in (old | new).items()
+        }
+        sums = chain(root, below, levels)
+        beside |= sums
+        plain[root] = f"sha256:{sha256(sums[f'{root}/{SUMS}']).hexdigest()}"
+    others = {path: digest for path, digest in last.indexes.items() if not scope.may_remove(path)}
+    return Committed(plain, others | _indexes(bundles.indexes if scope.indexes else {})), beside
+
+
+def _indexes(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The digest of each index; of one in shards only that of the sums at its root."""
+    roots = {path for path in files if path.count("/") == 2 and path.endswith(f"/{SUMS}")}
+    plain = {path for path in files if path.count("/") == 1}
+    return {path: f"sha256:{sha256(files[path]).hexdigest()}" for path in sorted(roots | plain)}
+
+
+@dataclass(slots=True)
+class _Comparison:
+    stage: Stage
+    ours: Ours
+    known: Mapping[str, Seen]
+    disk: Disk
+    found: Difference = field(default_factory=Difference)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def bundle(self, bundle: Bundle) -> None:
+        """One bundle against its folder."""
+        folder = bundle.folder
+        blocked = self.disk.blocked(folder)
+        there = blocked is None and self.disk.has(folder)
+        known = self.known.get(folder)
+        now = signature(states(f"{self.ours.output}/{folder}")) if there else ""
+        if known and known.fingerprint == bundle.fingerprint and known.signature == now:
+            self.found.bundles[folder] = known
+            return
+        files = bundle.files
+        if blocked is not None:
+            self._occupied(blocked)
+        elif there:
+            changed = self._folder(folder, files)
+            now = "" if changed else now
+            if changed:
+                self.stage.write(folder, changed)
+        else:
+            self.found.changes += [Change(ChangeKind.CREATE, f"{folder}/{name}") for name in files]
+            now = self.stage.write(folder, files)
+        self.found.bundles[folder] = Seen(bundle.fingerprint, sha256(files[SUMS]).hexdigest(), now)
+
+    def stale(self, folders: Iterable[str]) -> None:
+        """The bundles that nothing asks for any more."""
+        for folder in folders:
+            if folder not in self.found.bundles:
+                for path, digest in self.ours.files(folder).items():
+                    self._remove(path, digest)
+
+    def beside(self, wanted: Mapping[str, bytes], scope: Scope) -> None:
+        """The files that lie beside bundles, and what a killed run left."""
+        mine = self.ours.beside(wanted)
+        changed: dict[str, bytes] = {}
+        for path, data in wanted.items():
+            if (way := self.disk.in_the_way(path)) is not None:
+                self._occupied(way)
+            elif self._file(path, data, mine):
+                changed[path] = data
+        for path, data in changed.items():
+            folder, _, name = path.rpartition("/")
+            self.stage.write(folder, {name: data})
+        for path, digest in mine.items():
+            if path not in wanted and scope.may_remove(path):
+                self._remove(path, digest)
+
+    def _folder(self, folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The files of a bundle whose folder is there; gives those that have to be written."""
+        mine = self.ours.files(folder)
+        changed = {}
+        for name, data in files.items():
+            path = f"{folder}/{name}"
+            if (way := self.disk.in_the_way(path)) is not None:
+                self._occupied(way)
+            elif self._file(path, data, mine):
+                changed[name] = data
+        for path, digest in mine.items():
+            if path[len(folder) + 1 :] not in files:
+                self._remove(path, digest)
+        return changed
+
+    def _file(self, path: str, data: bytes, mine: Mapping[str, str]) -> bool:
+        """Whether the file has to be written."""
+        found = read_bytes(self.ours.output / path)
+        if found == data:
+            return False
+        self.found.changes.append(Change(ChangeKind.CREATE if found is None else ChangeKind.UPDATE, path))
+        if found is None:
+            return True
+        if path in mine:
+            self._edited(path, found, mine[path], _PUT_BACK)
+        elif self.ours.is_doubtful(path):
+            self.diagnostics.append(_edited_by_hand(self.ours.output.name, path, _PUT_BACK))
+        else:
+            self._occupied(path)
+        return True
+
+    def _remove(self, path: str, digest: str) -> None:
+        if self.disk.in_the_way(path) is not None:
+            return
+        found = read_bytes(self.ours.output / path)
+        if found is not None:
+            self.found.changes.append(Change(ChangeKind.REMOVE, path))
+            self._edited(path, found, digest, _REMOVED)
+
+    def _edited(self, path: str, found: bytes, expected: str, help: str) -> None:
+        """A warning when the file is not what its sums say; not after a kill, which leaves sums ahead of files."""
+        if expected and f"sha256:{sha256(found).hexdigest()}" != expected and not self.ours.interrupted:
+            self.diagnostics.append(_edited_by_hand(self.ours.output.name, path, help))
+
+    def _occupied(self, path: str) -> None:
+        output = self.ours.output.name
+        name = f"{output}/{path}" if path else output
+        message = f"`{name}` is not what slmc wrote, and a bundle needs its place."
+        help = "Move it away, or choose another output folder with `--out`."
+        self.diagnostics.append(Diagnostic(Code.OCCUPIED_PATH, message, file=name, help=help))
+
+
+def _edited_by_hand(output: str, path: str, help: str) -> Diagnostic:
+    name = f"{output}/{path}"
+    return Diagnostic(Code.EDITED_BY_HAND, f"`{name}` differs from what slmc wrote.", file=name, help=help)

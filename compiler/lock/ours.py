@@ -1,0 +1,152 @@
+"""Which files below the output folder are slmc's own, by the lock, the sums beside them and the journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+from compiler.bundle.manifest import SUMS, listed
+from compiler.lock.disk import read_bytes
+from compiler.lock.lock import Lock
+
+JOURNAL = ".slmc-journal"
+"""Names, while a compile writes, what it creates and removes; a folder of which all is new ends in `/`. A run
+that was killed leaves it behind, so that the next ones know those files for slmc's own until one run ends."""
+
+_UNKNOWN = ""
+"""In the place of a digest."""
+
+
+@dataclass
+class Ours:
+    """slmc's files in `output` as the last run left them. Digests are `sha256:…`, or "" where nobody knows."""
+
+    output: Path
+    last: Lock
+    _listed: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @cached_property
+    def chained(self) -> dict[str, str]:
+        """The bundles that lie in folders of shards, by folder, with the digests of their sums."""
+        found: dict[str, str] = {}
+        for root in self.last.chains:
+            found.update(self._below(root))
+        return found
+
+    @cached_property
+    def bundles(self) -> dict[str, str]:
+        """Every folder of a bundle that the lock knows, with the digest of its sums."""
+        plain = {folder: digest for folder, digest in self.last.bundles.items() if folder not in self.last.chains}
+        return plain | self.chained
+
+    @cached_property
+    def journal(self) -> frozenset[str]:
+        """The files that a killed run had to do with."""
+        found: set[str] = set()
+        for path in _journal(self.output):
+            if path.endswith("/"):
+                below = (self.output / path).rglob("*")
+                found |= {file.relative_to(self.output).as_posix() for file in below if not file.is_dir()}
+            else:
+                found.add(path)
+        return frozenset(found)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the last run was killed. Its sums may be ahead of its files."""
+        return (self.output / JOURNAL).exists()
+
+    def files(self, folder: str) -> dict[str, str]:
+        """The files of a bundle by path below `output`: as its sums list them, when they can be trusted."""
+        found = {path: _UNKNOWN for path in self.journal if path.startswith(f"{folder}/")}
+        if folder in self.bundles:
+            return found | self._of(folder)
+        whole = {path: digest for path, digest in self._of(folder).items() if self._digest(path) == digest}
+        return found | whole | ({f"{folder}/{SUMS}": _UNKNOWN} if whole else {})
+
+    def beside(self, wanted: Mapping[str, bytes]) -> dict[str, str]:
+        """The files that lie beside bundles: indexes, and the sums of folders of shards. Those that are `wanted` are
+        known without a lock too: by their first line, or by the sums that name them."""
+        found = dict.fromkeys(self.journal, _UNKNOWN) | dict(self.last.indexes)
+        for root in self.last.chains:
+            found[f"{root}/{SUMS}"] = self.last.bundles[root]
+        for root in (*self.last.chains, *self.last.index_chains):
+            found |= self._sums_below(root)
+        for path, data in wanted.items():
+            if path not in found and self._begins_like(path, data):
+                found[path] = _UNKNOWN
+        return {path: digest for path, digest in found.items() if not self._in_bundle(path)}
+
+    def is_doubtful(self, path: str) -> bool:
+        """Whether a file lies in a bundle whose sums were edited or removed: whose it is, nobody knows."""
+        for folder in map(str, PurePosixPath(path).parents):
+            if folder in self.bundles:
+                return self._digest(f"{folder}/{SUMS}") != self.bundles[folder]
+        return False
+
+    def _in_bundle(self, path: str) -> bool:
+        return any(folder in self.bundles for folder in map(str, PurePosixPath(path).parents))
+
+    def _begins_like(self, path: str, data: bytes) -> bool:
+        found = read_bytes(self.output / path)
+        if found is None:
+            return False
+        if path.endswith(f"/{SUMS}"):
+            return bool(listed(found)) and all(len(digest) == 64 for digest in listed(found).values())
+        return found.partition(b"\n")[0] == data.partition(b"\n")[0]
+
+    def _of(self, folder: str) -> dict[str, str]:
+        """What the sums in `folder` list, and the sums themselves."""
+        if folder not in self._listed:
+            sums = read_bytes(self.output / folder / SUMS)
+            names = {} if sums is None else listed(sums)
+            found = {f"{folder}/{name}": f"sha256:{digest}" for name, digest in names.items()}
+            self._listed[folder] = found if sums is None else {**found, f"{folder}/{SUMS}": _UNKNOWN}
+        return self._listed[folder]
+
+    def _below(self, root: str) -> Iterator[tuple[str, str]]:
+        """Bundles in folders of shards: named by sums whose own folder is named by the sums above."""
+        for path, digest in self._of(root).items():
+            if not digest:
+                continue
+            folder = path.removesuffix(f"/{SUMS}")
+            if folder.count("/") == root.count("/") + 1:
+                yield from self._below(folder)
+            else:
+                yield folder, digest
+
+    def _sums_below(self, root: str) -> dict[str, str]:
+        """Files in folders of shards but those of bundles, with their digests."""
+        found: dict[str, str] = {}
+        for path, digest in self._of(root).items():
+            if digest and path.count("/") <= root.count("/") + 2:
+                found[path] = digest
+                if path.endswith(f"/{SUMS}"):
+                    found |= self._sums_below(path.removesuffix(f"/{SUMS}"))
+        return found
+
+    def _digest(self, path: str) -> str | None:
+        found = read_bytes(self.output / path)
+        return None if found is None else f"sha256:{sha256(found).hexdigest()}"
+
+
+def _journal(output: Path) -> list[str]:
+    data = read_bytes(output / JOURNAL)
+    if data is None:
+        return []
+    try:
+        paths = json.loads(data)
+    except ValueError:
+        return []
+    if not isinstance(paths, list):
+        return []
+    return [path for path in paths if isinstance(path, str) and _stays_below(path)]
+
+
+def _stays_below(path: str) -> bool:
+    """Whether a path that was read from a file, perhaps not ours, keeps to the output folder."""
+    return not path.startswith("/") and ".." not in PurePosixPath(path).parts

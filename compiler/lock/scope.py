@@ -1,0 +1,26 @@
+"""Which part of a workspace a compile is for. It changes nothing outside of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`fleets`: None for all of them. `whole`: all cohorts of those fleets, so that what is stale there goes."""
+
+    fleets: frozenset[str] | None = None
+    whole: bool = True
+
+    @property
+    def everything(self) -> bool:
+        return self.fleets is None and self.whole
+
+    @property
+    def indexes(self) -> bool:
+        """Whether the indexes of devices belong to it."""
+        return self.whole
+
+    def may_remove(self, path: str) -> bool:
+        """Whether a file or folder below the output folder goes when the compile does not give it."""
+        return self.whole and (self.fleets is None or path.partition("/")[0] in self.fleets)
