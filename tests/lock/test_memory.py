@@ -1,0 +1,120 @@
+"""What a compile may skip because the last one saw it, and what it may not."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compiler import pipeline
+from compiler.cli.main import run
+from compiler.lock.memory import FOLDER
+from tests.shop import Shop
+from tests.tree import generated
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what ran: a stage that resolves, and the bundles that were rendered."""
+    ran: list[str] = []
+
+    def noted(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            ran.append(name)
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(module, name, call)
+
+    noted(pipeline, "resolve")
+    from compiler.bundle.render import _Rendering
+
+    noted(_Rendering, "bundle")
+    return ran
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path / "shop")
+    settle(shop)
+    return shop
+
+
+def settle(shop: Shop) -> None:
+    """Compile until the inputs are older than a tick of the clock, so that their times can be trusted."""
+    shop.compile()
+    time.sleep(0.03)
+    shop.compile()
+
+
+def test_nothing_runs_when_nothing_changed(shop: Shop, stages: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    run(["compile", str(shop.folder)])
+    said = capsys.readouterr().out
+    assert stages == []
+    assert said.startswith("artifact ")
+    assert said.endswith("are up to date.\n")
+
+
+def test_check_has_a_summary_of_its_own(shop: Shop, stages: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compile", "--check", str(shop.folder)]) == 0
+    said = capsys.readouterr().out
+    assert stages == ["resolve"]
+    assert run(["compile", "--check", str(shop.folder)]) == 0
+    assert stages == ["resolve"]
+    assert capsys.readouterr().out == said
+
+
+def test_only_what_an_edit_reaches_is_rendered(shop: Shop, stages: list[str]) -> None:
+    shop.overlays = {"site-1": 3}
+    shop.write()
+    shop.compile()
+    assert stages == ["resolve", "bundle"]
+
+
+def test_a_file_with_its_old_times_is_seen(shop: Shop, stages: list[str]) -> None:
+    path = shop.folder / "deploy/shops/counter-pi/systemd/slmc-counter.service"
+    before, content = path.stat(), path.read_bytes()
+    path.write_bytes(content.replace(b"Restart", b"restart", 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    shop.compile()
+    assert path.read_bytes() == content
+    assert stages == ["resolve", "bundle"]
+
+
+def test_a_foreign_file_stays_and_costs_one_look(shop: Shop, stages: list[str]) -> None:
+    notes = shop.folder / "deploy/shops/counter-pi/systemd/notes"
+    notes.write_text("mine")
+    shop.compile()
+    assert stages == ["resolve", "bundle"]
+    shop.compile()
+    assert stages == ["resolve", "bundle"]
+    assert notes.read_text() == "mine"
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"stamp": 3}', "\0" * 50])
+def test_a_damaged_memory_is_no_memory(shop: Shop, damage: str) -> None:
+    before = generated(shop.folder)
+    for memory in (Path(os.environ["SLMC_STORE"]) / FOLDER).iterdir():
+        memory.write_text(damage)
+    assert shop.compile() == before
+
+
+def test_warnings_come_again(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.overlays = {"site-1": 2, "site-5": 3}
+    shop.write()
+    settle(shop)
+    capsys.readouterr()
+    shop.compile()
+    assert "SLM307 overlay-unused" in capsys.readouterr().err
+
+
+def test_two_workspaces_do_not_share_a_memory(shop: Shop, tmp_path: Path) -> None:
+    other = Shop(tmp_path / "other")
+    other.overlays = {}
+    other.write()
+    other.compile()
+    assert shop.compile() == shop.compile_clean(tmp_path / "clean")
