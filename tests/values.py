@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compiler.artifact.artifact import Artifact, Artifacts, File, Original, Quality, Shape
 from compiler.base.span import Source, Span
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, Model, Privacy, Recipe, Run, Step, TargetUse
+from compiler.fleet.graph import (
+    Cohort,
+    Device,
+    DeviceClass,
+    Fleet,
+    Model,
+    Privacy,
+    Recipe,
+    Run,
+    Setting,
+    Step,
+    TargetUse,
+)
 from compiler.fleet.sources import ModelSource
 
 MIB = 2**20
@@ -28,8 +41,23 @@ CLASS = DeviceClass(
 )
 DEVICE = Device("till-1", "pi", (("site", "berlin"),), PLACE)
 RUN = Run("chat", MODEL, RECIPE, 4, None, None, None, ("/usr/bin/server",), 8080, (), PLACE)
-COHORT = Cohort("pi", CLASS, (RUN,), (DEVICE,), {})
 PRIVACY = Privacy("personal", "eu", "deny", ())
+
+
+@dataclass(frozen=True)
+class SameOrigins:
+    """The same origins for every device."""
+
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+    def way(self, device: Device) -> Hashable:
+        return ()
+
+    def of(self, device: Device) -> Mapping[str, Setting]:
+        return self.settings
+
+
+COHORT = Cohort("pi", CLASS, (RUN,), (DEVICE,), PRIVACY, SameOrigins())
 FLEET = Fleet("shops", "eu", (TargetUse("systemd", PLACE),), PRIVACY, (COHORT,), PLACE)
 MODEL_SOURCE = ModelSource("assistant@1.4.0", (), digest("a"), digest("e"))
 

@@ -65,6 +65,9 @@ class Code(Enum):
     UNSAFE_ID = "SLM306", "unsafe-device-id", _ERROR, "Device id is not a safe file name"
     OVERLAY_UNUSED = "SLM307", "overlay-unused", _WARNING, "Overlay matches no device"
     RUN_UNUSED = "SLM308", "run-unused", _WARNING, "Run matches no device"
+    OVERLAY_CONFLICT = "SLM309", "overlay-conflict", _ERROR, "Overlays of one rank disagree"
+    NOT_OVERRIDABLE = "SLM310", "not-overridable", _ERROR, "Level may not set this value"
+    CLAIMED_TWICE = "SLM311", "device-claimed-twice", _ERROR, "Device belongs to two fleets"
 
     # 4xx: gates
     GATE_FAILED = "SLM401", "gate-failed", _ERROR, "Gate failed", Exit.GATE_FAILED

@@ -37,6 +37,12 @@ def show_bytes(count: int) -> str:
     return f"{size:.1f} TiB"
 
 
+def exact_bytes(count: int) -> str:
+    """4294967296 → `4GiB`, 8000000000 → `8GB`, 1001 → `1001B`: in the largest unit that leaves nothing out."""
+    unit = max((unit for unit, size in _BYTES.items() if count % size == 0), key=_BYTES.__getitem__) if count else "B"
+    return f"{count // _BYTES[unit]}{unit}"
+
+
 def show_ratio(ratio: float) -> str:
     """0.9531 → `95.3%`."""
     return f"{100 * ratio:.1f}%"

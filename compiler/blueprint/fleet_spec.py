@@ -132,5 +132,5 @@ class FleetSpec(Spec):
     ] = ["region", "site"]
     overridable: Annotated[
         dict[str, list[str]],
-        Field(description="By level, what its overlays may set, such as `runs.*.threads`; else `runs` alone."),
+        Field(description="By level, the paths that its overlays may set, such as `runs.*.threads`; default: `runs`."),
     ] = {}

@@ -31,6 +31,7 @@ class FleetFacts:
     blueprint: str
     """The blueprint file that declares the fleet, relative to the workspace."""
     privacy: PrivacyFacts
+    """As it is for the cohort: overlays may have changed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,11 @@ def cohort_context(fleet: Fleet, cohort: Cohort, artifacts: Artifacts, estimate:
     """The names that every template of the cohort sees, all but `run` and `target`."""
     estimates = {run.run: run for run in estimate.runs}
     runs = tuple(_run(run, artifacts.artifacts[run.artifact], estimates[run.name]) for run in cohort.runs)
-    return {"fleet": _fleet(fleet), "cohort": CohortFacts(cohort.name, _device_class(cohort)), "runs": runs}
+    return {"fleet": _fleet(fleet, cohort), "cohort": CohortFacts(cohort.name, _device_class(cohort)), "runs": runs}
 
 
-def _fleet(fleet: Fleet) -> FleetFacts:
-    privacy = fleet.privacy
+def _fleet(fleet: Fleet, cohort: Cohort) -> FleetFacts:
+    privacy = cohort.privacy
     return FleetFacts(
         fleet.name,
         fleet.region,

@@ -1,197 +1,121 @@
-"""Devices → cohorts: the configuration is worked out once for all devices that the same clauses match."""
+"""Devices → cohorts: one for each distinct configuration on one kind of hardware."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
-from compiler.base.codes import Code
-from compiler.base.diagnostics import Diagnostic
-from compiler.fleet.declared import Declared
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Run, Setting
-from compiler.fleet.layers import OverlayLayer, RunLayer, merge
-from compiler.fleet.match import numbers_of
-from compiler.fleet.names import Names, short_hash
+from compiler.fleet.conflicts import Conflicts
+from compiler.fleet.graph import Cohort, Device, DeviceClass, Origins
+from compiler.fleet.names import Facts, Names
+from compiler.fleet.settle import Settled, Settler
 
-_OWN = -1
-"""The number of a run's own values among the numbers of overlays."""
-
-FIRST_PORT = 8080
-"""Runs without a port of their own get this one and the next free ones, in the order of the runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The configuration of all devices of one class that the same clauses match."""
-
-    runs: tuple[Run, ...]
-    provenance: Mapping[str, Setting]
-    makers: frozenset[int]
-    """The overlays that make a value what it is."""
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Equal for equal configurations. Models and recipes are equal when their names are."""
-        return tuple(
-            (run.name, run.model.id, run.recipe.name, run.threads, run.context_length, run.memory_limit, run.image,
-             run.command, run.port, run.environment)
-            for run in self.runs
-        )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Settler:
-    """Works out configurations, and keeps what it found wrong on the way."""
-
-    runs: tuple[RunLayer, ...]
-    overlays: tuple[OverlayLayer, ...]
-    declared: Declared
-    fleet_settings: Mapping[str, Setting]
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-    def settle(self, matched: int) -> Settled:
-        """The configuration where the clauses of `matched` match: bits of the runs, then of the overlays.
-
-        A run whose model or recipe could not be resolved is left out; that was reported.
-        """
-        applied = [(number, self.overlays[number].values) for number in numbers_of(matched >> len(self.runs))]
-        merged: list[tuple[RunLayer, dict[str, Setting]]] = []
-        makers: set[int] = set()
-        for bit, run in enumerate(self.runs):
-            if matched >> bit & 1:
-                over = [(number, values[run.name]) for number, values in applied if run.name in values]
-                settings, made = merge([(_OWN, run.values), *over])
-                makers |= made
-                merged.append((run, settings))
-        self._give_ports(merged)
-        provenance = dict(self.fleet_settings)
-        for run, settings in merged:
-            provenance |= {f"runs.{run.name}.{key}": setting for key, setting in settings.items()}
-        runs = tuple(found for run, settings in merged if (found := self._run(run, settings)))
-        return Settled(runs, provenance, frozenset(makers - {_OWN}))
-
-    def _give_ports(self, merged: list[tuple[RunLayer, dict[str, Setting]]]) -> None:
-        """Report runs of one device that ask for the same port, then number those that ask for none."""
-        taken: dict[int, tuple[RunLayer, Setting]] = {}
-        for run, settings in merged:
-            setting = settings["serve.port"]
-            if setting.value is None:
-                continue
-            if setting.value in taken:
-                self.diagnostics.append(_same_port(run.name, setting, *taken[setting.value]))
-            taken.setdefault(setting.value, (run, setting))
-        free = FIRST_PORT
-        for run, settings in merged:
-            if settings["serve.port"].value is None:
-                while free in taken:
-                    free += 1
-                settings["serve.port"] = Setting(free, None)
-                taken[free] = run, settings["serve.port"]
-
-    def _run(self, run: RunLayer, settings: Mapping[str, Setting]) -> Run | None:
-        value = {key: setting.value for key, setting in settings.items()}
-        model = self.declared.models.get(value["model"])
-        recipe = self.declared.recipes.get(value["recipe"])
-        if model is None or recipe is None:
-            return None
-        prefix = "environment."
-        environment = sorted((key.removeprefix(prefix), text) for key, text in value.items() if key.startswith(prefix))
-        command = value["serve.command"]
-        return Run(
-            run.name,
-            model,
-            recipe,
-            threads=value["threads"],
-            context_length=value["contextLength"],
-            memory_limit=value["memoryLimit"],
-            image=value["serve.image"],
-            command=None if command is None else tuple(command),
-            port=value["serve.port"],
-            environment=tuple(environment),
-            place=run.place,
-        )
-
-
-def _same_port(name: str, setting: Setting, first: RunLayer, earlier: Setting) -> Diagnostic:
-    assert setting.place is not None and earlier.place is not None
-    return Diagnostic(
-        Code.BAD_VALUE,
-        f"`{name}` asks for port {setting.value}, which `{first.name}` has on the same device.",
-        setting.place,
-        help="Give each run of a device its own port, or none: slmc then takes the next free one.",
-        related=((earlier.place, f"`{first.name}` asks for it here"),),
-    )
+Ways = Mapping[tuple[str, tuple[int, ...]], list[Device]]
+"""The devices by class and by the numbers of the clauses that match: all that the blueprint makes of them."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Devices of one configuration, by the clauses that lead to it."""
+    """Devices of one configuration, in as many lists as ways lead to it."""
 
-    hardware: DeviceClass
-    ways: dict[int, tuple[Settled, list[Device]]] = field(default_factory=dict)
-
-
-def cohorts_of(
-    by_signature: Mapping[tuple[str, int], list[Device]],
-    usable: Mapping[str, DeviceClass],
-    settler: Settler,
-    names: Names,
-) -> tuple[tuple[Cohort, ...], tuple[Device, ...]]:
-    """Cohorts by name, and the devices on which nothing runs.
-
-    `by_signature` has the devices by class and matching clauses (as bits).
-    """
-    settled: dict[int, Settled] = {}
-    groups: dict[Any, _Group] = {}
-    idle: list[Device] = []
-    run_bits = (1 << len(settler.runs)) - 1
-    for (class_name, matched), devices in sorted(by_signature.items()):
-        if not matched & run_bits:
-            idle += devices
-            continue
-        if matched not in settled:
-            settled[matched] = settler.settle(matched)
-        way = settled[matched]
-        if way.runs:
-            group = groups.setdefault((class_name, way.key), _Group(usable[class_name]))
-            group.ways[matched] = way, devices
-    return _named([_cohort(group, names) for group in groups.values()]), _by_id(idle)
+    device_class: str
+    facts: Facts
+    settled: Settled
+    devices: list[Sequence[Device]] = field(default_factory=list)
 
 
-def _cohort(group: _Group, names: Names) -> Cohort:
-    """A cohort is called, and explained, after the first of the ways that lead to it."""
-    (first, _), *others = group.ways.values()
-    different = {
-        device.id: way.provenance for way, devices in others if way.provenance != first.provenance for device in devices
-    }
-    return Cohort(
-        names.name(group.hardware.name, [run.name for run in first.runs], first.makers),
-        group.hardware,
-        first.runs,
-        _by_id(device for _, devices in group.ways.values() for device in devices),
-        first.provenance,
-        different,
-    )
+@dataclass(slots=True)
+class Sorter:
+    """Places the devices of one fleet in cohorts."""
+
+    usable: Mapping[str, DeviceClass]
+    settler: Settler
+    names: Names
+    conflicts: Conflicts
+    origins: Origins
+    _groups: dict[str, _Group] = field(default_factory=dict)
+    _hardware: dict[tuple[str, Any], tuple[DeviceClass, Facts]] = field(default_factory=dict)
+
+    def cohorts(self, ways: Ways) -> tuple[tuple[Cohort, ...], tuple[Device, ...]]:
+        """Cohorts by name, and the devices on which nothing runs. Devices come in the order of their ids."""
+        idle: list[Device] = []
+        for (device_class, matched), devices in ways.items():
+            if matched and matched[0] < len(self.settler.layers.runs):
+                self._place(device_class, matched, devices)
+            else:
+                idle += devices
+        made = {identity: self._cohort(identity, group) for identity, group in self._groups.items()}
+        return _told_apart(made), _by_id([idle])
+
+    def _place(self, device_class: str, matched: tuple[int, ...], devices: list[Device]) -> None:
+        """Place devices of one class that the same clauses match."""
+        settled = self.settler.settle(matched)
+        self.conflicts.look(matched, devices)
+        plain = []
+        own: dict[Any, list[Device]] = defaultdict(list)
+        for device in devices:
+            if device.values or device.facts:
+                own[device.values, device.facts].append(device)
+            else:
+                plain.append(device)
+        if plain:
+            self._add(device_class, (), settled, plain)
+        for (values, facts), members in own.items():
+            if values:
+                for member in members:
+                    self._compare(matched, member)
+            refined = self.settler.refine(matched, members[0]) if values else settled
+            self._add(device_class, self._hardware_of(device_class, facts)[1], refined, members)
+
+    def _compare(self, matched: tuple[int, ...], device: Device) -> None:
+        targets = ((self.settler.target(path), value) for path, value in device.values)
+        self.conflicts.look_at_columns(matched, device, ((target, value) for target, value in targets if target))
+
+    def _add(self, device_class: str, facts: Facts, settled: Settled, devices: Sequence[Device]) -> None:
+        if settled.runs:
+            text = f"{device_class}\n{facts!r}\n{settled.text}"
+            identity = sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+            group = self._groups.get(identity)
+            if group is None:
+                group = self._groups[identity] = _Group(device_class, facts, settled)
+            group.devices.append(devices)
+
+    def _hardware_of(self, device_class: str, facts: Facts) -> tuple[DeviceClass, Facts]:
+        """The class with these facts in place of its own, and those of them that are not the class's anyway."""
+        known = self._hardware.get((device_class, facts))
+        if known is None:
+            hardware = self.usable[device_class]
+            differ = tuple((name, value) for name, value in facts if getattr(hardware, name) != value)
+            known = (replace(hardware, **dict(differ)) if differ else hardware), differ
+            self._hardware[device_class, facts] = known
+        return known
+
+    def _cohort(self, identity: str, group: _Group) -> Cohort:
+        hardware, _ = self._hardware_of(group.device_class, group.facts)
+        return Cohort(
+            self.names.name(group.device_class, group.settled, group.facts, identity),
+            hardware,
+            tuple(group.settled.runs.values()),
+            _by_id(group.devices),
+            group.settled.privacy,
+            self.origins,
+        )
 
 
-def _named(cohorts: list[Cohort]) -> tuple[Cohort, ...]:
-    """Cohorts by name. Where words run together (`pi` at `5-a`, `pi-5` at `a`), a hash tells two apart."""
-    shared: dict[str, list[Cohort]] = defaultdict(list)
-    for cohort in cohorts:
-        shared[cohort.name].append(cohort)
-    told_apart = [
-        cohort if len(shared[cohort.name]) == 1 else replace(cohort, name=f"{cohort.name}-{_identity(cohort)}")
-        for cohort in cohorts
-    ]
-    return tuple(sorted(told_apart, key=lambda cohort: cohort.name))
+def _told_apart(cohorts: Mapping[str, Cohort]) -> tuple[Cohort, ...]:
+    """Cohorts by name. That two short hashes are the same is next to impossible, and must not lose a cohort."""
+    taken: set[str] = set()
+    for identity, cohort in sorted(cohorts.items()):
+        if cohort.name in taken:
+            cohort.name = f"{cohort.name[:17]}-{identity[:32]}"
+        taken.add(cohort.name)
+    return tuple(sorted(cohorts.values(), key=lambda cohort: cohort.name))
 
 
-def _identity(cohort: Cohort) -> str:
-    key = Settled(cohort.runs, {}, frozenset()).key
-    return short_hash([cohort.device_class.name, key])
-
-
-def _by_id(devices: Iterable[Device]) -> tuple[Device, ...]:
-    return tuple(sorted(devices, key=lambda device: device.id))
+def _by_id(lists: Iterable[Sequence[Device]]) -> tuple[Device, ...]:
+    """The devices of lists that are each in order."""
+    several = tuple(device for devices in lists for device in devices)
+    return tuple(sorted(several, key=lambda device: device.id))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 from compiler.base.span import Span
+from compiler.fleet.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,12 @@ class Device:
     """What differs by value alone: goes to the table of devices, and makes no cohort."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Run:
-    """A model on the devices of one cohort, all overlays applied."""
+    """A model on the devices of one cohort, all overlays applied.
+
+    Nobody changes it. It is not frozen, because making it would then take twice as long.
+    """
 
     name: str
     model: Model
@@ -125,33 +129,40 @@ def artifact_name(model: Model, recipe: Recipe) -> str:
     return f"{model.name}-{model.version}-{recipe.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Where one value came from: the line that set it, then what that overrode, latest first.
+class Origin(NamedTuple):
+    """One line that had a say in a value: what the value was after it.
 
-    A place is None where the value is slmc's own default.
+    A place is None where the value is slmc's own default. The level is `fleet`, or that of the overlay.
     """
 
     value: Any
     place: Span | None
-    overrode: tuple[tuple[Any, Span | None], ...] = ()
+    level: str = "fleet"
+    rule: Rule = Rule.REPLACE
+    column: bool = False
+    """Whether it is a column of the inventory; the place is then that of the device's row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
-    """The devices of a fleet whose resolved configuration is identical; they share bundles."""
+class Setting:
+    """Where one value came from: the line that set it, then what that overrode, latest first."""
 
-    name: str
-    device_class: DeviceClass
-    runs: tuple[Run, ...]
-    devices: tuple[Device, ...]
-    provenance: Mapping[str, Setting] = field(compare=False, repr=False)
-    """By path inside the fleet, such as `runs.assistant.threads`."""
-    other_provenance: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict, compare=False, repr=False)
-    """By device id, for the devices that came to the same values by other lines."""
+    value: Any
+    place: Span | None
+    overrode: tuple[Origin, ...] = ()
+    level: str = "fleet"
+    rule: Rule = Rule.REPLACE
+    column: bool = False
 
-    def provenance_of(self, device: str) -> Mapping[str, Setting]:
-        return self.other_provenance.get(device, self.provenance)
+
+class Origins(Protocol):
+    """Explains the values of devices, when asked."""
+
+    def way(self, device: Device) -> Hashable:
+        """Equal for devices whose values have the same origins."""
+
+    def of(self, device: Device) -> Mapping[str, Setting]:
+        """By path inside the fleet, such as `runs.assistant.threads`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +171,28 @@ class Privacy:
     residency: str | None
     egress: Literal["deny", "allow"]
     telemetry: tuple[str, ...]
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Cohort:
+    """The devices of a fleet whose resolved configuration is identical; they share bundles. Nobody changes it."""
+
+    name: str
+    device_class: DeviceClass
+    """With the facts that the devices state of themselves in the place of the class's."""
+    runs: tuple[Run, ...]
+    devices: tuple[Device, ...]
+    privacy: Privacy
+    origins: Origins = field(compare=False, repr=False)
+
+    @property
+    def provenance(self) -> Mapping[str, Setting]:
+        """Of the first device, by path inside the fleet. It is worked out anew each time."""
+        return self.origins.of(self.devices[0])
+
+    def provenance_of(self, device: str) -> Mapping[str, Setting]:
+        """Of the device with this id; of the first one when the cohort has no such device."""
+        return self.origins.of(next((member for member in self.devices if member.id == device), self.devices[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +209,7 @@ class Fleet:
     region: str | None
     targets: tuple[TargetUse, ...]
     privacy: Privacy
+    """The fleet's own; overlays may give a cohort another."""
     cohorts: tuple[Cohort, ...]
     place: Span = field(compare=False, repr=False)
     idle: tuple[Device, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -44,43 +45,53 @@ class Clause:
 
 
 class Matcher:
-    """Finds all clauses that match a device at once: bit `i` of the answer stands for clause `i`."""
+    """Finds the numbers of all clauses that match a device, in order.
+
+    Each clause is found by one of its keys, the one with the most values, and then asked for the others.
+    What does not ask for single devices is found once for all devices of one class and the same labels.
+    """
 
     def __init__(self, clauses: Iterable[Clause]) -> None:
-        listed = list(clauses)
-        self._all = (1 << len(listed)) - 1
-        self._by_value: dict[str, dict[str, int]] = {}
-        self._free: dict[str, int] = {}
-        for index, clause in enumerate(listed):
-            for key, values in clause.match.items():
-                bits = self._by_value.setdefault(key, {})
-                self._free[key] = self._free.get(key, self._all) & ~(1 << index)
-                for value in values:
-                    bits[value] = bits.get(value, 0) | 1 << index
-        self._labels = [
-            (key, bits, self._free[key]) for key, bits in self._by_value.items() if key not in (CLASS, DEVICE)
-        ]
+        listed = [clause.match for clause in clauses]
+        values = Counter(key for match in listed for key, wanted in match.items() for _ in wanted)
+        self._labels = sorted({key for match in listed for key in match} - {CLASS, DEVICE})
+        self._clauses = [{key: frozenset(wanted) for key, wanted in match.items()} for match in listed]
+        self._free: list[int] = []
+        self._by_value: dict[str, dict[str, list[int]]] = {}
+        for number, match in enumerate(listed):
+            if not match:
+                self._free.append(number)
+                continue
+            key = DEVICE if DEVICE in match else max(match, key=lambda key: (values[key], key))
+            index = self._by_value.setdefault(key, {})
+            for value in dict.fromkeys(match[key]):
+                index.setdefault(value, []).append(number)
+        self._of_ids = self._by_value.pop(DEVICE, {})
+        self._known: dict[tuple[str | None, ...], tuple[int, ...]] = {}
 
-    def clauses_of(self, device: Device) -> int:
-        found = self._bits(CLASS, device.device_class) & self._bits(DEVICE, device.id)
-        if self._labels and found:
-            labels = dict(device.labels)
-            for key, bits, free in self._labels:
-                found &= bits.get(labels.get(key, ""), 0) | free
+    def clauses_of(self, device: Device) -> tuple[int, ...]:
+        if self._labels:
+            get = dict(device.labels).get
+            key = (device.device_class, *[get(label) for label in self._labels])
+        else:
+            key = (device.device_class,)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._of_labels(dict(zip((CLASS, *self._labels), key, strict=True)))
+        if device.id in self._of_ids:
+            has = dict(zip((CLASS, *self._labels), key, strict=True)) | {DEVICE: device.id}
+            own = [number for number in self._of_ids[device.id] if self._matches(number, has)]
+            return tuple(sorted((*found, *own)))
         return found
 
-    def _bits(self, key: str, value: str) -> int:
-        if key not in self._by_value:
-            return self._all
-        return self._by_value[key].get(value, 0) | self._free[key]
+    def _of_labels(self, has: Mapping[str, str | None]) -> tuple[int, ...]:
+        found = list(self._free)
+        for key, index in self._by_value.items():
+            found += (number for number in index.get(has[key] or "", ()) if self._matches(number, has))
+        return tuple(sorted(found))
 
-
-def numbers_of(bits: int) -> Iterator[int]:
-    """The clauses in an answer of Matcher, in order. Of thousands, few match one device."""
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest
+    def _matches(self, number: int, has: Mapping[str, str | None]) -> bool:
+        return all(has[key] in wanted for key, wanted in self._clauses[number].items())
 
 
 def comparable(ids: set[str]) -> set[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
-from compiler.fleet.graph import Cohort, Fleet, Setting
+from compiler.fleet.graph import Cohort, Device, Fleet, Setting
 from compiler.fleet.match import comparable
 
 
@@ -83,11 +83,13 @@ def _origins(cohort: Cohort, device: str | None) -> list[tuple[Mapping[str, Sett
     """Each distinct provenance of the cohort with the number of devices that it holds for."""
     if device is not None:
         return [(cohort.provenance_of(device), 1)]
-    # Devices of one way share one mapping, so its identity is enough to count them.
-    others = {id(provenance): provenance for provenance in cohort.other_provenance.values()}
-    counts = Counter(map(id, cohort.other_provenance.values()))
-    first = cohort.provenance, len(cohort.devices) - len(cohort.other_provenance)
-    return [first, *((others[key], count) for key, count in counts.items())]
+    first: dict[Hashable, Device] = {}
+    counts: Counter[Hashable] = Counter()
+    for member in cohort.devices:
+        way = cohort.origins.way(member)
+        first.setdefault(way, member)
+        counts[way] += 1
+    return [(cohort.origins.of(member), counts[way]) for way, member in first.items()]
 
 
 def _no_device(fleet: Fleet, path: str, device: str) -> tuple[Answer, list[Diagnostic]]:

@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from compiler.base.span import Span
 from compiler.base.units import show_bytes
+from compiler.fleet.graph import Origin, Setting
+from compiler.fleet.rules import Rule
 from compiler.fleet.where import Answer, Finding
+
+_DID = {Rule.APPEND: "appended to", Rule.REMOVE: "removed"}
 
 
 def where_text(answer: Answer) -> str:
@@ -20,15 +23,22 @@ def _paragraph(finding: Finding, device: str | None) -> Iterator[str]:
     setting = finding.setting
     devices = f"on {device}" if device else f"on {finding.devices:,} device{'' if finding.devices == 1 else 's'}"
     yield f"{finding.path}: {_shown(finding.path, setting.value)} ({devices})"
-    yield f"  {_origin(setting.place)}"
+    yield f"  {_origin(setting)}"
     if setting.place:
         yield f"      {setting.place.source.line(setting.place.line).strip()}"
-    for value, place in setting.overrode:
-        yield f"  overrides {_shown(finding.path, value)}, {_origin(place)}"
+    for origin in setting.overrode:
+        yield f"  overrides {_shown(finding.path, origin.value)}, {_origin(origin)}"
 
 
-def _origin(place: Span | None) -> str:
-    return f"set at {place}" if place else "the default"
+def _origin(origin: Origin | Setting) -> str:
+    """What a line did, and where it stands."""
+    if origin.place is None:
+        return "the default"
+    if origin.column:
+        return f"set by a column of the inventory at {origin.place}"
+    if origin.level == "fleet":
+        return f"set at {origin.place}"
+    return f"{_DID.get(origin.rule, 'set')} by the overlay of level {origin.level} at {origin.place}"
 
 
 def _shown(path: str, value: Any) -> str:

@@ -20,7 +20,7 @@ from compiler.fleet.graph import (
     TargetUse,
 )
 from tests.fleet.workspaces import PARTS, cohorts, fleet_text, resolved, resolved_folder
-from tests.values import PLACE
+from tests.values import PLACE, SameOrigins
 
 GIB = 2**30
 CHAT = Model("chat", "1.4.0", "text-generation", "MIT", "models/chat", "held-out.jsonl", 1000, PLACE, PLACE)
@@ -71,33 +71,37 @@ def test_fleet_is_resolved_to_objects(tmp_path: Path) -> None:
     command = ("/bin/server", "--fast")
     plain = (("LANG", "C"), ("LOG", "info"))
     debug = (("LANG", "C"), ("LOG", "debug"), ("X", "1"))
+    privacy = Privacy("personal", "eu", "deny", ("latency",))
     search = Run("search", CHAT, FAST, 4, None, None, None, None, 8081, (), PLACE)
     expected = Fleet(
         "shops",
         "eu",
         (TargetUse("systemd", PLACE),),
-        Privacy("personal", "eu", "deny", ("latency",)),
+        privacy,
         (
             Cohort(
                 "office-berlin-paris",
                 OFFICE,
                 (Run("assistant", CHAT, SMALL, 3, 128, GIB, None, command, 9000, debug, PLACE),),
                 (device("berlin-2", "office"),),
-                {},
+                privacy,
+                SameOrigins(),
             ),
             Cohort(
                 "till",
                 TILL,
                 (Run("assistant", CHAT, SMALL, 4, None, None, None, command, 8080, plain, PLACE), search),
                 (device("lyon-1", "till"), device("lyon-2", "till")),
-                {},
+                privacy,
+                SameOrigins(),
             ),
             Cohort(
                 "till-berlin-paris",
                 TILL,
                 (Run("assistant", CHAT, SMALL, 2, 128, None, None, command, 8080, debug, PLACE), search),
                 (device("berlin-1", "till"),),
-                {},
+                privacy,
+                SameOrigins(),
             ),
         ),
         PLACE,

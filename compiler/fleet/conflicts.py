@@ -1,0 +1,154 @@
+"""Overlays of one rank that set one value of one device differently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.base.units import exact_bytes
+from compiler.fleet.explain import exact
+from compiler.fleet.fields import Field, Kind
+from compiler.fleet.findings import Findings
+from compiler.fleet.graph import Device
+from compiler.fleet.layers import Layers, OverlayLayer
+from compiler.fleet.rules import Edit, Rule
+
+_Deed = tuple[OverlayLayer, Edit]
+_Key = tuple[int, int, Field]
+"""The number of the later overlay, that of the earlier one (of a column: -1), and the value."""
+
+
+@dataclass(slots=True)
+class _Clash:
+    """`later` and `earlier` disagree on so many devices, the first of which is `device`."""
+
+    later: _Deed
+    earlier: _Deed | None
+    """None for a column of the inventory, in the row of `device`."""
+    device: Device
+    value: Any
+    devices: int = 0
+
+
+@dataclass(slots=True)
+class Conflicts:
+    """Collects the conflicts of one fleet: one for each pair and value, however many devices have it."""
+
+    layers: Layers
+    _clashes: dict[_Key, _Clash] = field(default_factory=dict)
+    _by_columns: dict[tuple[int, ...], dict[Field, _Deed]] = field(default_factory=dict)
+
+    def look(self, matched: tuple[int, ...], devices: Sequence[Device]) -> None:
+        """Compare the overlays of these clauses, which match these devices."""
+        applied = self.layers.applied(matched)
+        if len(applied) < 2:
+            return
+        for _, group in groupby(applied, key=lambda overlay: overlay.rank):
+            overlays = list(group)
+            if len(overlays) > 1:
+                for one, other in _disagreeing(overlays):
+                    earlier, later = sorted((one, other), key=lambda deed: deed[0].number)
+                    key = later[0].number, earlier[0].number, _narrower(one[1].target, other[1].target)
+                    self._note(key, _Clash(later, earlier, devices[0], earlier[1].value), len(devices))
+
+    def look_at_columns(self, matched: tuple[int, ...], device: Device, values: Iterable[tuple[Field, Any]]) -> None:
+        """Compare what the columns of a device set with the overlays of the same rank."""
+        at_rank = self._by_columns.get(matched)
+        if at_rank is None:
+            rank = self.layers.column_rank
+            overlays = (overlay for overlay in self.layers.applied(matched) if overlay.rank == rank)
+            at_rank = {edit.target: (overlay, edit) for overlay in overlays for edit in overlay.edits}
+            self._by_columns[matched] = at_rank
+        if at_rank:
+            for target, value in values:
+                deed = at_rank.get(target) or at_rank.get(target._replace(name=""))
+                if deed and not (deed[1].rule is Rule.REPLACE and exact(deed[1].value) == exact(value)):
+                    self._note((deed[0].number, -1, target), _Clash(deed, None, device, value), 1)
+
+    def _note(self, key: _Key, clash: _Clash, devices: int) -> None:
+        known = self._clashes.setdefault(key, clash)
+        known.devices += devices
+        if clash.device.id < known.device.id:
+            known.device, known.value = clash.device, clash.value
+
+    def diagnostics(self) -> list[Diagnostic]:
+        findings = Findings()
+        for _, clash in sorted(self._clashes.items()):
+            findings.add(Code.OVERLAY_CONFLICT, lambda clash=clash: self._described(clash))  # type: ignore[misc]
+        return findings.diagnostics()
+
+    def _described(self, clash: _Clash) -> Diagnostic:
+        overlay, edit = clash.later
+        level, priority = self.layers.name_of(overlay), overlay.rank[1]
+        rank = f"level `{level}`" + (f" and priority {priority}" if priority else "")
+        on = f"on {clash.devices:,} devices, such as" if clash.devices > 1 else "on"
+        if clash.earlier is None:
+            place, other = clash.device.place, "a column of the inventory"
+            does = f"the column {_sets(Rule.REPLACE, edit.target, clash.value)} in this row"
+        else:
+            place, other = self.layers.places.value(*clash.earlier[1].at), f"another overlay of {rank}"
+            does = f"that one {_sets(clash.earlier[1].rule, clash.earlier[1].target, clash.earlier[1].value)}"
+        message = f"This {_sets(edit.rule, edit.target, edit.value)} `{edit.target.path}`"
+        message = (
+            f"`{edit.target.path}`: this overlay {_sets(edit.rule, edit.target, edit.value)} and {other} does not, "
+            f"{on} `{clash.device.id}`."
+        )
+        return Diagnostic(
+            Code.OVERLAY_CONFLICT,
+            message,
+            self.layers.places.value(*edit.at),
+            help="Give the one that shall win a higher `priority`, or a more specific `match`.",
+            related=((place, does),),
+        )
+
+
+def _narrower(one: Field, other: Field) -> Field:
+    return one if one.name else other
+
+
+def _disagreeing(overlays: list[OverlayLayer]) -> Iterator[tuple[_Deed, _Deed]]:
+    """Each deed that disagrees with the first one at the same value, or with what drops it with its mapping."""
+    seen: dict[Field, _Deed] = {}
+    whole: list[_Deed] = []
+    for overlay in overlays:
+        for edit in overlay.edits:
+            first = seen.setdefault(edit.target, (overlay, edit))
+            if first[0] is not overlay and _differ(first[1], edit):
+                yield first, (overlay, edit)
+            if edit.target.kind is Kind.MAP:
+                whole.append((overlay, edit))
+    for overlay, edit in whole:
+        given = {other.target: exact(other.value) for other in overlay.edits}
+        for target, (owner, entry) in seen.items():
+            inside = target.name and target[:2] == edit.target[:2] and owner is not overlay
+            if inside and entry.rule is not Rule.REMOVE and given.get(target) != exact(entry.value):
+                yield (owner, entry), (overlay, edit)
+
+
+def _differ(one: Edit, other: Edit) -> bool:
+    if one.rule is Rule.REMOVE and other.rule is Rule.REMOVE:
+        return False
+    return one.rule is not other.rule or _comparable(one.value) != _comparable(other.value)
+
+
+def _comparable(value: Any) -> Any:
+    return () if isinstance(value, dict) else exact(value)
+
+
+def _sets(rule: Rule, target: Field, value: Any) -> str:
+    """What a deed does, such as ``sets `2` ``."""
+    if isinstance(value, dict):
+        return "replaces it"
+    if value is None:
+        return "removes it"
+    if target.field == "memoryLimit":
+        shown = exact_bytes(value)
+    else:
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    verb = {Rule.APPEND: "appends", Rule.REMOVE: "removes"}.get(rule, "sets")
+    return f"{verb} `{shown}`"

@@ -1,0 +1,201 @@
+"""What makes a configuration differ from what its class and runs alone give: the fewest overlays that explain it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from compiler.fleet.fields import Field
+from compiler.fleet.layers import Layers, OverlayLayer
+from compiler.fleet.match import CLASS
+from compiler.fleet.rules import Rule
+from compiler.fleet.settle import Settled, Settler
+from compiler.fleet.words import Part
+
+_PORT = "serve.port"
+_GONE = "\0gone"
+"""Stands for an entry of a mapping that was removed. No text of YAML has this character."""
+
+Differences = dict[Field, Any]
+Item = tuple[Field, Any]
+
+
+@dataclass(slots=True)
+class Effect:
+    """What one overlay does, or several that do the same. Those that ask for a class alone are no effects."""
+
+    part: Part
+    overlays: list[OverlayLayer]
+    items: tuple[Item, ...] | None
+    """The values it sets, where they are the same whatever they are laid over."""
+
+
+class _Cause(NamedTuple):
+    """An effect on one class and its runs: `same` are values it sets to what they are there anyway."""
+
+    order: int
+    part: Part
+    items: tuple[Item, ...]
+    same: tuple[Field, ...]
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A class with the runs that are on it: the configuration without overlays but those for the class."""
+
+    base: Settled
+    causes: dict[Item, list[_Cause]]
+    """By the one of its items that the fewest causes have."""
+
+
+@dataclass(slots=True)
+class Explainer:
+    """Explains the configurations of one fleet, by the blueprint alone."""
+
+    layers: Layers
+    settler: Settler
+    effects: list[Effect] = field(init=False)
+    _frames: dict[tuple[str, ...], _Frame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.effects = list(_effects(self.layers))
+
+    def explain(self, device_class: str, settled: Settled) -> tuple[list[Part], Differences]:
+        """The parts of the overlays that explain the configuration, in the order of the blueprint, and what is left.
+
+        An overlay may explain what all of its values hold in. Of those, the one that explains
+        most comes first, then the one that explains most of the rest, and so on.
+        """
+        frame = self._frame(device_class, settled)
+        left = differences(settled, frame.base)
+        if not left:
+            return [], left
+        held = set(left.items())
+        causes = [
+            cause
+            for item in held
+            for cause in frame.causes.get(item, ())
+            if held.issuperset(cause.items) and left.keys().isdisjoint(cause.same)
+        ]
+        chosen: list[_Cause] = []
+        while held and causes:
+            best = max(causes, key=lambda cause: (len(held.intersection(cause.items)), -cause.order))
+            if held.isdisjoint(best.items):
+                break
+            chosen.append(best)
+            held.difference_update(best.items)
+        rest = {field: value for field, value in left.items() if (field, value) in held}
+        return [cause.part for cause in sorted(chosen)], rest
+
+    def _frame(self, device_class: str, settled: Settled) -> _Frame:
+        key = (device_class, *settled.ports)
+        if key not in self._frames:
+            self._frames[key] = self._made(device_class, set(settled.ports))
+        return self._frames[key]
+
+    def _made(self, device_class: str, scopes: set[str]) -> _Frame:
+        count = len(self.layers.runs)
+        numbers = [number for number, run in enumerate(self.layers.runs) if run.scope in scopes]
+        numbers += [
+            count + number
+            for number, overlay in enumerate(self.layers.overlays)
+            if not overlay.clause.labels and device_class in overlay.clause.match[CLASS]
+        ]
+        base = self.settler.suppose(tuple(numbers))
+        causes = list(self._causes(device_class, base, tuple(numbers)))
+        seen = Counter(item for cause in causes for item in cause.items)
+        index: dict[Item, list[_Cause]] = {}
+        for cause in causes:
+            index.setdefault(min(cause.items, key=seen.__getitem__), []).append(cause)
+        return _Frame(base, index)
+
+    def _causes(self, device_class: str, base: Settled, numbers: tuple[int, ...]) -> Iterator[_Cause]:
+        position = {id(overlay): number for number, overlay in enumerate(self.layers.overlays, len(self.layers.runs))}
+        for order, effect in enumerate(self.effects):
+            able = [one for one in effect.overlays if device_class in one.clause.match.get(CLASS, (device_class,))]
+            if not able:
+                continue
+            same: tuple[Field, ...] = ()
+            if effect.items is None:
+                both = tuple(sorted({*numbers, position[id(able[0])]}))
+                items = tuple(differences(self.settler.fresh(both), base).items())
+            else:
+                items, same = _split(effect.items, base)
+            if items:
+                yield _Cause(order, effect.part, items, same)
+
+
+def differences(settled: Settled, base: Settled) -> Differences:
+    """What is not as in `base`, which has the same runs."""
+    found: Differences = {}
+    for scope, state in settled.states.items():
+        below = base.states[scope]
+        if state is below:
+            continue
+        for name, value in state.items():
+            if isinstance(value, dict):
+                if value is not below[name]:
+                    found.update(_entries(scope, name, value, below[name]))
+            elif value != below[name] and name != _PORT:
+                found[Field(scope, name, "")] = value
+    if settled.ports != base.ports:
+        changed = (scope for scope, port in settled.ports.items() if port != base.ports[scope])
+        found.update((Field(scope, _PORT, ""), settled.ports[scope]) for scope in changed)
+    return found
+
+
+def _entries(scope: str, name: str, value: Mapping[str, Any], below: Mapping[str, Any]) -> Iterator[Item]:
+    for entry, text in value.items():
+        if entry not in below or exact(text) != exact(below[entry]):
+            yield Field(scope, name, entry), exact(text)
+    for entry in below:
+        if entry not in value:
+            yield Field(scope, name, entry), _GONE
+
+
+def exact(value: Any) -> Any:
+    """What tells `1`, `1.0` and `true` apart, which are equal in Python."""
+    return value if isinstance(value, str | tuple | None) or type(value) is int else repr((value,))
+
+
+def _split(items: tuple[Item, ...], base: Settled) -> tuple[tuple[Item, ...], tuple[Field, ...]]:
+    """The items that differ from `base`, and the fields of the others. What is set on other runs is neither."""
+    differ, same = [], []
+    for item in items:
+        target, value = item
+        if target.scope in base.states:
+            below = base.states[target.scope][target.field]
+            below = exact(below.get(target.name, _GONE)) if target.name else below
+            if below == value:
+                same.append(target)
+            else:
+                differ.append(item)
+    return tuple(differ), tuple(same)
+
+
+def _effects(layers: Layers) -> Iterator[Effect]:
+    """The overlays by what they do, in the order of the blueprint."""
+    alike: dict[Any, list[OverlayLayer]] = {}
+    for overlay in sorted(layers.overlays, key=lambda overlay: overlay.number):
+        if overlay.clause.labels and overlay.edits:
+            deed = frozenset((edit.target, edit.rule, _hashable(edit.value)) for edit in overlay.edits)
+            alike.setdefault(deed, []).append(overlay)
+    for overlays in alike.values():
+        asked = tuple(tuple(sorted(overlay.clause.labels.items())) for overlay in overlays)
+        yield Effect(("overlay", asked), overlays, _plain(overlays[0], alone=len(layers.runs) == 1))
+
+
+def _plain(overlay: OverlayLayer, *, alone: bool) -> tuple[Item, ...] | None:
+    """The values that the overlay sets; None when what it does depends on what is below. A port changes others."""
+    items = []
+    for edit in overlay.edits:
+        if edit.rule is not Rule.REPLACE or isinstance(edit.value, dict) or (edit.target.field == _PORT and not alone):
+            return None
+        items.append((edit.target, exact(edit.value)))
+    return tuple(items)
+
+
+def _hashable(value: Any) -> Any:
+    return () if isinstance(value, dict) else exact(value)

@@ -1,0 +1,206 @@
+"""One fleet of the blueprint → a Fleet: its inventory read, its runs and overlays laid over each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.base.span import Span
+from compiler.blueprint.blueprint import Places
+from compiler.blueprint.fleet_spec import FleetSpec
+from compiler.fleet.classes import Classes
+from compiler.fleet.cohorts import Sorter
+from compiler.fleet.conflicts import Conflicts
+from compiler.fleet.declared import Declared
+from compiler.fleet.explain import Explainer
+from compiler.fleet.fields import PRIVACY
+from compiler.fleet.graph import Device, Fleet, Setting, TargetUse
+from compiler.fleet.inventory import Inventory, read_inventory, together
+from compiler.fleet.layers import Layers, OverlayLayer, RunLayer, check_command, own_values
+from compiler.fleet.levels import RESERVED, Levels
+from compiler.fleet.match import Clause, Matcher
+from compiler.fleet.names import Names
+from compiler.fleet.overridable import Overridable
+from compiler.fleet.paths import normal
+from compiler.fleet.provenance import FleetOrigins
+from compiler.fleet.reach import Reach
+from compiler.fleet.rules import Edits, Rule
+from compiler.fleet.settle import Settler, privacy_of
+
+
+@dataclass(slots=True)
+class Scope:
+    """What all fleets of a workspace share. Each inventory file is read once."""
+
+    workspace: Path
+    places: Places
+    classes: Classes
+    declared: Declared
+    _inventories: dict[str, tuple[Inventory, list[Diagnostic]]] = field(default_factory=dict)
+
+    def inventory(self, path: str, place: Span) -> tuple[Inventory, list[Diagnostic]]:
+        key = normal(path)
+        if key not in self._inventories:
+            self._inventories[key] = read_inventory(self.workspace, path, place, self.classes)
+        return self._inventories[key]
+
+
+@dataclass(slots=True)
+class Linker:
+    """One fleet on its way from names to objects."""
+
+    scope: Scope
+    name: str
+    spec: FleetSpec
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def path(self) -> tuple[str, str]:
+        return ("fleets", self.name)
+
+    def link(self) -> tuple[Fleet, list[Diagnostic]]:
+        """The fleet, and what is wrong with it."""
+        places, usable = self.scope.places, self.scope.classes.usable
+        inventory = self._inventory()
+        layers = self._layers()
+        matcher = Matcher(layers.clauses)
+        ways = _ways(matcher, inventory)
+        settler = Settler(layers, self.scope.declared)
+        conflicts = Conflicts(layers)
+        names = Names(usable, layers, Explainer(layers, settler))
+        origins = FleetOrigins(layers, matcher, self._shared())
+        cohorts, idle = Sorter(usable, settler, names, conflicts, origins).cohorts(ways)
+        reach = Reach(self.name, inventory, self.scope.classes, layers)
+        self.diagnostics += reach.check({matched for _, matched in ways}, settler.removals)
+        self.diagnostics += reach.check_order(self._order())
+        self.diagnostics += conflicts.diagnostics()
+        self.diagnostics += Overridable(self.name, self.spec, layers.levels, places).check(layers.overlays)
+        fleet = Fleet(
+            self.name,
+            self.spec.region,
+            self._targets(),
+            privacy_of(layers.privacy),
+            cohorts,
+            places.key(*self.path),
+            idle,
+        )
+        return fleet, self.diagnostics + settler.diagnostics
+
+    def _inventory(self) -> Inventory:
+        written = self.spec.inventory
+        places = self.scope.places
+        at = (*self.path, "inventory")
+        listed = (
+            [(written, places.value(*at))]
+            if isinstance(written, str)
+            else [(path, places.value(*at, index)) for index, path in enumerate(written)]
+        )
+        seen: dict[str, Span] = {}
+        read = []
+        for path, place in listed:
+            if first := seen.get(normal(path)):
+                self.diagnostics.append(_twice(path, place, first))
+                continue
+            seen[normal(path)] = place
+            inventory, found = self.scope.inventory(path, place)
+            self.diagnostics += found
+            read.append(inventory)
+        inventory, found = together(read)
+        self.diagnostics += found
+        return inventory
+
+    def _targets(self) -> tuple[TargetUse, ...]:
+        uses: dict[str, Span] = {}
+        for index, name in enumerate(self.spec.targets):
+            place = self.scope.places.value(*self.path, "targets", index)
+            if name in uses:
+                self.diagnostics.append(_twice(name, place, uses[name]))
+            uses.setdefault(name, place)
+        return tuple(TargetUse(name, place) for name, place in uses.items())
+
+    def _layers(self) -> Layers:
+        """Everything that the fleet lays over each other, checked as far as no device is needed for that."""
+        places = self.scope.places
+        privacy, spans = own_values(self.spec.privacy, (*self.path, PRIVACY), places)
+        levels = Levels.of(self.spec.order)
+        return Layers(self._runs(), self._overlays(levels), privacy, spans, levels, places)
+
+    def _runs(self) -> tuple[RunLayer, ...]:
+        places = self.scope.places
+        layers = []
+        for name, spec in self.spec.runs.items():
+            path = (*self.path, "runs", name)
+            values, spans = own_values(spec, path, places)
+            for key in ("model", "recipe"):
+                self._check_reference(key, values[key], (*path, key))
+            self.diagnostics += check_command(values["serve.command"], (*path, "serve", "command", 0), places)
+            layers.append(RunLayer(name, Clause.of(path, spec.match), values, spans, places.key(*path)))
+        return tuple(layers)
+
+    def _overlays(self, levels: Levels) -> tuple[OverlayLayer, ...]:
+        """In the order of application: from the lowest rank up, of one rank as they are written."""
+        reader = Edits(self.name, self.spec, self.scope.places)
+        layers = []
+        for number, spec in enumerate(self.spec.overlays):
+            path = (*self.path, "overlays", number)
+            edits = reader.of(spec, path)
+            for edit in edits:
+                if edit.target.field in ("model", "recipe"):
+                    self._check_reference(edit.target.field, edit.value, edit.at)
+                elif edit.target.field == "serve.command" and edit.rule is Rule.REPLACE:
+                    self.diagnostics += check_command(edit.value, (*edit.at, 0), self.scope.places)
+            rank = levels.level(spec.match), spec.priority
+            layers.append(OverlayLayer(number, Clause.of(path, spec.match), rank, edits))
+        self.diagnostics += reader.diagnostics
+        return tuple(sorted(layers, key=lambda layer: layer.rank))
+
+    def _check_reference(self, field: str, reference: str, at: tuple[str | int, ...]) -> None:
+        declared = self.scope.declared
+        known = declared.models if field == "model" else declared.recipes
+        if reference not in known:
+            check = declared.check_model if field == "model" else declared.check_recipe
+            if found := check(reference, self.scope.places.value(*at)):
+                self.diagnostics.append(found)
+
+    def _order(self) -> list[tuple[str, Span]]:
+        """The labels of `order`, if it is written, after a look at names that cannot be levels twice."""
+        places = self.scope.places
+        seen: dict[str, Span] = {}
+        for index, label in enumerate(self.spec.order if places.has(*self.path, "order") else ()):
+            place = places.value(*self.path, "order", index)
+            if label in RESERVED:
+                message = f"`{label}` is a level of its own, at a fixed rank."
+                help = "The order lists labels, from general to specific."
+                self.diagnostics.append(Diagnostic(Code.BAD_VALUE, message, place, help=help))
+            elif label in seen:
+                self.diagnostics.append(_twice(label, place, seen[label]))
+            else:
+                seen[label] = place
+        return list(seen.items())
+
+    def _shared(self) -> dict[str, Setting]:
+        """The values that all devices of the fleet share, with their places."""
+        places = self.scope.places
+        values: dict[str, Any] = {"region": self.spec.region, "targets": self.spec.targets}
+        return {
+            key: Setting(value, places.value(*self.path, key) if places.has(*self.path, key) else None)
+            for key, value in values.items()
+        }
+
+
+def _ways(matcher: Matcher, inventory: Inventory) -> dict[tuple[str, tuple[int, ...]], list[Device]]:
+    """The devices by class and by the numbers of the clauses that match: all that the blueprint makes of them."""
+    found: dict[tuple[str, tuple[int, ...]], list[Device]] = defaultdict(list)
+    for device in inventory.devices:
+        found[device.device_class, matcher.clauses_of(device)].append(device)
+    return found
+
+
+def _twice(name: str, place: Span, first: Span) -> Diagnostic:
+    related = ((first, "the first one is here"),)
+    help = "Remove one of the two."
+    return Diagnostic(Code.BAD_VALUE, f"`{name}` is listed twice.", place, help=help, related=related)

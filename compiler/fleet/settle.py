@@ -1,0 +1,227 @@
+"""Configurations: worked out once for all devices that the same clauses match, refined by a device's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.fleet.declared import Declared
+from compiler.fleet.fields import PRIVACY, Field, find
+from compiler.fleet.graph import Device, Privacy, Run
+from compiler.fleet.layers import Layers, OverlayLayer, RunLayer, edits_of
+from compiler.fleet.ports import give_ports
+from compiler.fleet.provenance import provenance
+from compiler.fleet.rules import Edit, Rule
+from compiler.fleet.state import State, apply
+
+_COMMAND, _PORT = "serve.command", "serve.port"
+
+
+@dataclass(slots=True)
+class Settled:
+    """A configuration: by scope (`runs.NAME`, `privacy`) the values, and what they mean.
+
+    `texts` are equal for equal configurations. Models and recipes are equal when their names are.
+    """
+
+    states: dict[str, State]
+    ports: dict[str, int]
+    runs: dict[str, Run]
+    """Those whose model and recipe could be resolved. That the others could not was reported."""
+    privacy: Privacy
+    texts: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.texts.values())
+
+
+@dataclass(slots=True)
+class Settler:
+    """Works out the configurations of one fleet, and keeps what it found wrong on the way."""
+
+    layers: Layers
+    declared: Declared
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    removals: dict[Edit, bool] = field(default_factory=dict)
+    """Whether an edit that removes has removed anything, for those that were applied."""
+    _settled: dict[tuple[int, ...], Settled] = field(default_factory=dict)
+    _supposed: dict[tuple[int, ...], Settled] = field(default_factory=dict)
+    _fields: dict[str, Field | None] = field(default_factory=dict)
+    _checked: set[tuple[str, str]] = field(default_factory=set)
+
+    def settle(self, matched: tuple[int, ...]) -> Settled:
+        """The configuration of the devices that the clauses of these numbers match."""
+        found = self._settled.get(matched)
+        if found is None:
+            states = self._states(matched)
+            self._lay(states, edits_of(self.layers.applied(matched)), real=True)
+            self._check_ports(states, matched, None)
+            found = self._settled[matched] = self._made(states)
+        return found
+
+    def suppose(self, matched: tuple[int, ...]) -> Settled:
+        """The configuration that these clauses would give: no device needs to have it, and nothing is reported."""
+        found = self._settled.get(matched) or self._supposed.get(matched)
+        if found is None:
+            found = self._supposed[matched] = self.fresh(matched)
+        return found
+
+    def fresh(self, matched: tuple[int, ...]) -> Settled:
+        """What `suppose` gives, not kept: for what is asked once."""
+        states = self._states(matched)
+        self._lay(states, edits_of(self.layers.applied(matched)), real=False)
+        return self._made(states)
+
+    def refine(self, matched: tuple[int, ...], device: Device) -> Settled:
+        """The configuration of a device that has values of its own, beside what its clauses give."""
+        below, above = self.layers.split(matched)
+        whole = self.settle(matched)
+        start = self.suppose(below).states if above else whole.states
+        touched: dict[str, State] = {}
+        for path, value in device.values:
+            target = self.target(path)
+            if target is None or target.scope not in start:
+                continue
+            if target.scope not in touched:
+                touched[target.scope] = start[target.scope].copy()
+            apply(touched[target.scope], target, Rule.REPLACE, tuple(value) if isinstance(value, list) else value)
+            if target.field in ("model", "recipe"):
+                self._check(target.field, value, device)
+        if above:
+            own = ((overlay, edit) for overlay, edit in edits_of(above) if edit.target.scope in touched)
+            self._lay(touched, own, real=True)
+        states = {**whole.states, **touched}
+        if any(state[_PORT] != whole.states[scope][_PORT] for scope, state in touched.items()):
+            self._check_ports(states, matched, device)
+            return self._made(states)
+        return self._remade(whole, states, touched)
+
+    def target(self, path: str) -> Field | None:
+        """What a column sets, by its path inside the fleet."""
+        if path not in self._fields:
+            self._fields[path] = find(path, [run.name for run in self.layers.runs])
+        return self._fields[path]
+
+    def _states(self, matched: tuple[int, ...]) -> dict[str, State]:
+        """What the fleet itself says for the runs among the clauses. The states in it are shared."""
+        runs = self.layers.runs
+        states = {runs[number].scope: runs[number].values for number in matched if number < len(runs)}
+        states[PRIVACY] = self.layers.privacy
+        return states
+
+    def _lay(self, states: dict[str, State], edits: Iterable[tuple[OverlayLayer, Edit]], *, real: bool) -> None:
+        """Apply edits to `states`. A state in it is copied before it changes."""
+        own = set()
+        for _, edit in edits:
+            target = edit.target
+            scope = target.scope
+            if scope not in states:
+                continue
+            if scope not in own:
+                own.add(scope)
+                states[scope] = states[scope].copy()
+            state = states[scope]
+            before = state[target.field]
+            apply(state, target, edit.rule, edit.value)
+            if real and edit.rule is not Rule.REPLACE:
+                self._look(edit, before, state)
+
+    def _look(self, edit: Edit, before: object, state: State) -> None:
+        """Note what a removal removed; report a command that begins with no program after the edit."""
+        after = state[edit.target.field]
+        if edit.rule is Rule.REMOVE:
+            self.removals[edit] = self.removals.get(edit, False) or before != after
+        if edit.target.field == _COMMAND and after and not after[0].startswith("/"):
+            message = f"With this, `{edit.target.path}` begins with `{after[0]}`, which is not an absolute path."
+            help = "A command begins with the absolute path of a program: give it as a whole, with `replace`."
+            self.diagnostics.append(Diagnostic(Code.BAD_VALUE, message, self.layers.places.value(*edit.at), help=help))
+
+    def _check(self, field: str, reference: str, device: Device) -> None:
+        """Report a model or recipe that a column names and nobody declares, once for each name."""
+        if (field, reference) not in self._checked:
+            self._checked.add((field, reference))
+            look = self.declared.check_model if field == "model" else self.declared.check_recipe
+            if found := look(reference, device.place):
+                self.diagnostics.append(found)
+
+    def _check_ports(self, states: Mapping[str, State], matched: tuple[int, ...], device: Device | None) -> None:
+        """Report runs of one device that ask for the same port."""
+        taken: dict[int, RunLayer] = {}
+        for run in self.layers.runs:
+            port = states[run.scope][_PORT] if run.scope in states else None
+            if port is not None and taken.setdefault(port, run) is not run:
+                settings = provenance(self.layers, matched, device)
+                here, there = (settings[f"{one.scope}.{_PORT}"].place for one in (run, taken[port]))
+                self.diagnostics.append(
+                    Diagnostic(
+                        Code.BAD_VALUE,
+                        f"`{run.name}` asks for port {port}, which `{taken[port].name}` has on the same device.",
+                        here,
+                        help="Give each run of a device its own port, or none: slmc then takes the next free one.",
+                        related=((there, f"`{taken[port].name}` asks for it here"),) if there else (),
+                    )
+                )
+
+    def _made(self, states: dict[str, State]) -> Settled:
+        """The configuration of these states, with ports given to all runs."""
+        ports = give_ports({scope: state[_PORT] for scope, state in states.items() if scope != PRIVACY})
+        runs = {}
+        for layer in self.layers.runs:
+            if layer.scope in states and (run := self._run(layer, states[layer.scope], ports[layer.scope])):
+                runs[layer.scope] = run
+        privacy = privacy_of(states[PRIVACY])
+        texts = {scope: _text(run) for scope, run in runs.items()} | {PRIVACY: repr(privacy)}
+        return Settled(states, ports, runs, privacy, texts)
+
+    def _remade(self, whole: Settled, states: dict[str, State], touched: Iterable[str]) -> Settled:
+        """`whole` with the runs of some scopes made anew; ports stay."""
+        runs, texts = whole.runs.copy(), whole.texts.copy()
+        for scope in touched:
+            if scope in runs:
+                layer = self._layer(scope)
+                run = self._run(layer, states[scope], whole.ports[scope])
+                if run is None:
+                    del runs[scope], texts[scope]
+                else:
+                    runs[scope], texts[scope] = run, _text(run)
+        return Settled(states, whole.ports, runs, whole.privacy, texts)
+
+    def _layer(self, scope: str) -> RunLayer:
+        return next(run for run in self.layers.runs if run.scope == scope)
+
+    def _run(self, layer: RunLayer, state: State, port: int) -> Run | None:
+        model = self.declared.models.get(state["model"])
+        recipe = self.declared.recipes.get(state["recipe"])
+        if model is None or recipe is None:
+            return None
+        return Run(
+            layer.name,
+            model,
+            recipe,
+            state["threads"],
+            state["contextLength"],
+            state["memoryLimit"],
+            state["serve.image"],
+            state[_COMMAND],
+            port,
+            tuple(sorted(state["environment"].items())),
+            layer.place,
+            tuple(sorted(state["parameters"].items())),
+        )
+
+
+def privacy_of(state: State) -> Privacy:
+    return Privacy(state["dataClass"], state["residency"], state["egress"], state["telemetry"])
+
+
+def _text(run: Run) -> str:
+    """Equal for equal runs, and only for those: `1`, `1.0` and `true` are three parameters."""
+    return repr(
+        (
+            run.name, run.model.id, run.recipe.name, run.threads, run.context_length, run.memory_limit, run.image,
+            run.command, run.port, run.environment, run.parameters,
+        )
+    )  # fmt: skip
