@@ -17,11 +17,12 @@ from compiler.fleet.classes import Classes, resolve_classes
 from compiler.fleet.cohorts import Settler, cohorts_of
 from compiler.fleet.declared import Declared
 from compiler.fleet.graph import Device, Fleet, Privacy, Setting, TargetUse
-from compiler.fleet.inventory import Inventory, read_inventory, together
+from compiler.fleet.inventories import Inventories, twice
+from compiler.fleet.inventory import Inventory
 from compiler.fleet.layers import Layer, OverlayLayer, RunLayer, check_command, layer
 from compiler.fleet.match import Clause, Matcher
 from compiler.fleet.names import Names
-from compiler.fleet.paths import check_paths, normal
+from compiler.fleet.paths import check_paths
 from compiler.fleet.reach import Reach
 
 
@@ -34,7 +35,9 @@ def resolve(workspace: Path, blueprint: Blueprint, catalogue: Catalogue) -> tupl
     """
     classes, diagnostics = resolve_classes(blueprint, catalogue)
     diagnostics = check_paths(workspace, blueprint) + diagnostics
-    scope = _Scope(workspace, blueprint.places, classes, Declared(blueprint))
+    declared = Declared(blueprint)
+    inventories = Inventories(workspace, blueprint.places, classes, declared)
+    scope = _Scope(blueprint.places, classes, declared, inventories)
     fleets = []
     for name, spec in sorted(blueprint.fleets.items()):
         fleet, found = _Linker(scope, name, spec).link()
@@ -48,17 +51,10 @@ def resolve(workspace: Path, blueprint: Blueprint, catalogue: Catalogue) -> tupl
 class _Scope:
     """What all fleets of a workspace share. Each inventory file is read once."""
 
-    workspace: Path
     places: Places
     classes: Classes
     declared: Declared
-    _inventories: dict[str, tuple[Inventory, list[Diagnostic]]] = field(default_factory=dict)
-
-    def inventory(self, path: str, place: Span) -> tuple[Inventory, list[Diagnostic]]:
-        key = normal(path)
-        if key not in self._inventories:
-            self._inventories[key] = read_inventory(self.workspace, path, place, self.classes)
-        return self._inventories[key]
+    inventories: Inventories
 
 
 @dataclass(slots=True)
@@ -76,7 +72,8 @@ class _Linker:
 
     def link(self) -> tuple[Fleet, list[Diagnostic]]:
         places = self.scope.places
-        inventory = self._inventory()
+        inventory, columns, found = self.scope.inventories.of(self.name, self.spec)
+        self.diagnostics += found
         runs, overlays = self._runs(), self._overlays()
         clauses = [*(run.clause for run in runs), *(overlay.clause for overlay in overlays)]
         by_signature = _signatures(clauses, inventory)
@@ -94,38 +91,16 @@ class _Linker:
             cohorts,
             places.key(*self.path),
             idle,
+            tuple(name for name, _ in columns.variables),
         )
         return fleet, self.diagnostics + settler.diagnostics
-
-    def _inventory(self) -> Inventory:
-        written = self.spec.inventory
-        places = self.scope.places
-        at = (*self.path, "inventory")
-        listed = (
-            [(written, places.value(*at))]
-            if isinstance(written, str)
-            else [(path, places.value(*at, index)) for index, path in enumerate(written)]
-        )
-        seen: dict[str, Span] = {}
-        read = []
-        for path, place in listed:
-            if first := seen.get(normal(path)):
-                self.diagnostics.append(_twice(path, place, first))
-                continue
-            seen[normal(path)] = place
-            inventory, found = self.scope.inventory(path, place)
-            self.diagnostics += found
-            read.append(inventory)
-        inventory, found = together(read)
-        self.diagnostics += found
-        return inventory
 
     def _targets(self) -> tuple[TargetUse, ...]:
         uses: dict[str, Span] = {}
         for index, name in enumerate(self.spec.targets):
             place = self.scope.places.value(*self.path, "targets", index)
             if name in uses:
-                self.diagnostics.append(_twice(name, place, uses[name]))
+                self.diagnostics.append(twice(name, place, uses[name]))
             uses.setdefault(name, place)
         return tuple(TargetUse(name, place) for name, place in uses.items())
 
@@ -185,12 +160,6 @@ def _signatures(clauses: list[Clause], inventory: Inventory) -> dict[tuple[str, 
     for device in inventory.devices:
         found[device.device_class, matcher.clauses_of(device)].append(device)
     return found
-
-
-def _twice(name: str, place: Span, first: Span) -> Diagnostic:
-    related = ((first, "the first one is here"),)
-    help = "Remove one of the two."
-    return Diagnostic(Code.BAD_VALUE, f"`{name}` is listed twice.", place, help=help, related=related)
 
 
 def _same_artifact_names(fleets: list[Fleet]) -> list[Diagnostic]:
