@@ -31,6 +31,8 @@ class FleetFacts:
     blueprint: str
     """The blueprint file that declares the fleet, relative to the workspace."""
     privacy: PrivacyFacts
+    variables: tuple[str, ...]
+    """Names of what each device has a value of its own for, in `/etc/slmc/device.env`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def _fleet(fleet: Fleet) -> FleetFacts:
         fleet.region,
         fleet.place.source.path,
         PrivacyFacts(privacy.data_class, privacy.residency, privacy.egress, privacy.telemetry),
+        fleet.variables,
     )
 
 

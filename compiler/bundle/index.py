@@ -1,4 +1,4 @@
-"""The index of a fleet's devices: device → class → cohort, in one file or in shards."""
+"""The table of a fleet's devices: device → class → cohort and its own variables, in one file or in shards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARDS = "devices"
 PER_SHARD = 512
 """Devices in one file, on average at most. Beyond that there are 16 times as many files."""
 
-_Row = tuple[str, str, str]
+_Row = tuple[str, ...]
 
 
 def device_index(fleet: Fleet) -> dict[str, bytes]:
@@ -26,20 +26,32 @@ def device_index(fleet: Fleet) -> dict[str, bytes]:
     say where it stands: `devices/3.csv`, beyond 8,192 devices `devices/3/a.csv`, and so on, each folder
     with its `SHA256SUMS`. So a change to one device changes one small file, in folders of at most 17.
     """
-    rows = [(device.id, device.device_class, cohort.name) for cohort in fleet.cohorts for device in cohort.devices]
+    header = ("id", "class", "cohort", *fleet.variables)
+    rows = rows_of(fleet)
     if len(rows) <= PER_SHARD:
-        return {f"{fleet.name}/{DEVICES}": _table(rows)}
+        return {f"{fleet.name}/{DEVICES}": _table(header, rows)}
     digits = _digits(len(rows))
     shards: dict[str, list[_Row]] = defaultdict(list)
     for row in rows:
         shards[sha256(row[0].encode()).hexdigest()[:digits]].append(row)
     folders: dict[str, dict[str, bytes]] = defaultdict(dict)
     for shard, members in shards.items():
-        folders["/".join((fleet.name, SHARDS, *shard[:-1]))][f"{shard[-1]}.csv"] = _table(members)
+        folders["/".join((fleet.name, SHARDS, *shard[:-1]))][f"{shard[-1]}.csv"] = _table(header, members)
     files: dict[str, bytes] = {}
     for folder, tables in folders.items():
         files |= {f"{folder}/{name}": data for name, data in tables.items()} | {f"{folder}/{SUMS}": sums(tables)}
     return files
+
+
+def rows_of(fleet: Fleet) -> list[_Row]:
+    """A row for each device, in no order: id, class, cohort, then what its columns give for the fleet's variables."""
+    names = fleet.variables
+    rows: list[_Row] = []
+    for cohort in fleet.cohorts:
+        for device in cohort.devices:
+            own = dict(device.variables) if names else {}
+            rows.append((device.id, device.device_class, cohort.name, *[own.get(name, "") for name in names]))
+    return rows
 
 
 def _digits(devices: int) -> int:
@@ -49,9 +61,9 @@ def _digits(devices: int) -> int:
     return digits
 
 
-def _table(rows: Iterable[_Row]) -> bytes:
+def _table(header: _Row, rows: Iterable[_Row]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "class", "cohort"))
+    writer.writerow(header)
     writer.writerows(sorted(rows))
     return text.getvalue().encode()
