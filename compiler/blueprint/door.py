@@ -20,7 +20,7 @@ AnySpec = TypeVar("AnySpec", bound=Spec)
 
 def check(document: Document, spec: type[AnySpec]) -> tuple[AnySpec | None, list[Diagnostic]]:
     """A whole document as a `spec`; None when it is not one, and every reason why."""
-    value, diagnostics = _check(document, (), document.data, _whole(spec))
+    value, diagnostics = _check(document, (), document.data, whole(spec))
     return value, diagnostics
 
 
@@ -41,7 +41,8 @@ def _check(document: Document, path: Path, data: Any, adapter: TypeAdapter[Any])
 
 
 @lru_cache
-def _whole(spec: type[Spec]) -> TypeAdapter[Any]:
+def whole(spec: type[Spec]) -> TypeAdapter[Any]:
+    """What checks a whole `spec`."""
     return TypeAdapter(spec)
 
 

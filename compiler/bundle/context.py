@@ -32,6 +32,8 @@ class FleetFacts:
     """The blueprint file that declares the fleet, relative to the workspace."""
     privacy: PrivacyFacts
     """As it is for the cohort: overlays may have changed it."""
+    variables: tuple[str, ...]
+    """Names of what each device has a value of its own for, in `/etc/slmc/device.env`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def _fleet(fleet: Fleet, cohort: Cohort) -> FleetFacts:
         fleet.region,
         fleet.place.source.path,
         PrivacyFacts(privacy.data_class, privacy.residency, privacy.egress, privacy.telemetry),
+        fleet.variables,
     )
 
 

@@ -23,12 +23,12 @@ class Fingerprints:
 
     def of_fleet(self, fleet: Fleet) -> str:
         """What all bundles of the fleet are shaped by."""
-        return repr((fleet.name, fleet.region, fleet.place.source.path))
+        return repr((fleet.name, fleet.region, fleet.place.source.path, fleet.variables))
 
     def of_cohort(self, fleet: str, cohort: Cohort, estimate: Estimate) -> str:
         """What all bundles of the cohort are shaped by; `fleet` is what its fleet gives."""
         runs = [self._run(run, needed.memory) for run, needed in zip(cohort.runs, estimate.runs, strict=True)]
-        return repr((fleet, cohort.name, self._device_class(cohort.device_class), runs))
+        return repr((fleet, cohort.name, cohort.privacy, self._device_class(cohort.device_class), runs))
 
     def of_bundle(self, cohort: str, target: Target) -> str:
         if target.name not in self._targets:

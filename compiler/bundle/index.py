@@ -1,4 +1,4 @@
-"""The index of a fleet's devices: device → class → cohort, in one file or in shards."""
+"""The table of a fleet's devices: device → class → cohort and its own variables, in one file or in shards."""
 
 from __future__ import annotations
 
@@ -26,26 +26,34 @@ def device_index(fleet: Fleet) -> dict[str, bytes]:
     say where it stands: `devices/3.csv`, beyond 8,192 devices `devices/3/a.csv`, and so on, each folder
     with its `SHA256SUMS`. So a change to one device changes one small file, in folders of at most 17.
     """
-    rows = _rows(fleet)
+    header = ("id", "class", "cohort", *fleet.variables)
+    rows = rows_of(fleet)
     length = digits(len(rows), PER_SHARD)
     if not length:
-        return {f"{fleet.name}/{DEVICES}": _table(rows)}
+        return {f"{fleet.name}/{DEVICES}": _table(header, rows)}
     members: dict[str, list[_Row]] = defaultdict(list)
     for row in rows:
         members[shard(row[0], length)].append(row)
     root = f"{fleet.name}/{SHARDS}"
-    tables = {f"{name}.csv": _table(found) for name, found in members.items()}
+    tables = {f"{name}.csv": _table(header, found) for name, found in members.items()}
     sums = chain(root, {name: sha256(data).hexdigest() for name, data in tables.items()}, length - 1)
     return {f"{root}/{name}": data for name, data in tables.items()} | sums
 
 
-def _rows(fleet: Fleet) -> list[_Row]:
-    return [(device.id, device.device_class, cohort.name) for cohort in fleet.cohorts for device in cohort.devices]
+def rows_of(fleet: Fleet) -> list[_Row]:
+    """A row for each device, in no order: id, class, cohort, then what its columns give for the fleet's variables."""
+    names = fleet.variables
+    rows: list[_Row] = []
+    for cohort in fleet.cohorts:
+        for device in cohort.devices:
+            own = dict(device.variables) if names else {}
+            rows.append((device.id, device.device_class, cohort.name, *[own.get(name, "") for name in names]))
+    return rows
 
 
-def _table(rows: Iterable[_Row]) -> bytes:
+def _table(header: _Row, rows: Iterable[_Row]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "class", "cohort"))
+    writer.writerow(header)
     writer.writerows(sorted(rows))
     return text.getvalue().encode()

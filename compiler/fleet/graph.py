@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -82,20 +82,50 @@ class DeviceClass:
     """Where the class is declared in the workspace; None for one used straight from the catalogue."""
 
 
-@dataclass(frozen=True, slots=True)
+class Rows(Protocol):
+    """The inventory file that a device stands in. It reads a row again to find a place in it."""
+
+    @property
+    def columns(self) -> Set[str]:
+        """The names of its columns."""
+        ...
+
+    def place(self, line: int, column: str) -> Span:
+        """The whole field, quotes included."""
+        ...
+
+    def inside(self, line: int, column: str, text: str) -> Span:
+        """The text of the field, behind its quote."""
+        ...
+
+
+@dataclass(slots=True, unsafe_hash=True)
 class Device:
-    """One row of an inventory."""
+    """One row of an inventory. A fleet may have a million: what many rows share is one object."""
 
     id: str
     device_class: str
     labels: tuple[tuple[str, str], ...]
-    place: Span = field(compare=False, repr=False)
+    origin: Rows | Span = field(compare=False, repr=False)
     facts: tuple[tuple[str, Any], ...] = ()
     """What the device states of its own hardware, by the name of the class's fact: `("memory", 4294967296)`."""
     values: tuple[tuple[str, Any], ...] = ()
     """Values that its columns set, by path inside the fleet: `("runs.counter.threads", 2)`."""
     variables: tuple[tuple[str, str], ...] = ()
     """What differs by value alone: goes to the table of devices, and makes no cohort."""
+    line: int = field(default=0, compare=False, repr=False)
+    """Of `origin`, where the row begins (1-based)."""
+
+    @property
+    def place(self) -> Span:
+        """Where its id stands."""
+        return self.origin if isinstance(self.origin, Span) else self.origin.inside(self.line, "id", self.id)
+
+    def column_place(self, column: str) -> Span:
+        """Where its row has the field of `column`; the place of the device when its file has no such column."""
+        if isinstance(self.origin, Span) or column not in self.origin.columns:
+            return self.place
+        return self.origin.place(self.line, column)
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -214,6 +244,8 @@ class Fleet:
     place: Span = field(compare=False, repr=False)
     idle: tuple[Device, ...] = ()
     """Devices that no run matches: they belong to no cohort and get no bundle."""
+    variables: tuple[str, ...] = ()
+    """Names, in order, of what the table of devices gives each device for itself."""
 
     @property
     def devices(self) -> int:

@@ -1,20 +1,26 @@
-"""Inventories as JSON Lines: one object `{"id": …, "class": …, LABEL: …}` a line, all values text."""
+"""Inventories as JSON Lines: one object `{"id": …, "class": …, LABEL: …}` a line.
+
+Labels are text. A column that is a fact or a value may also be a number, `true` or `false`.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, near_name
 from compiler.base.span import Source, Span
+from compiler.fleet.columns import VARIABLE
 from compiler.fleet.findings import Findings
-from compiler.fleet.table import CLASS, ID, Row, Table
+from compiler.fleet.kinds import Kind
+from compiler.fleet.table import CLASS, ID, REMEMBERED, Sink, Table
 
 _BLANK = re.compile(r"[ \t\r]*")
-_BEFORE_ID = re.compile(rf'"{ID}"[ \t]*:[ \t]*"')
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KINDS = {
     bool: "true or false", int: "a number", float: "a number", list: "a list", tuple: "an object", type(None): "null",
@@ -26,24 +32,60 @@ _DECODER = json.JSONDecoder(object_pairs_hook=tuple)
 Pairs = tuple[tuple[str, Any], ...]
 
 
-def read_jsonl(source: Source, findings: Findings) -> Table:
-    """Read every line. One that is no device is reported and left out."""
-    rows = []
-    labels: set[str] = set()
-    for line, text in enumerate(source.lines, 1):
-        if not text.strip():
-            continue
-        pairs = _object(source, line, findings)
-        if pairs is None:
-            continue
+def read_jsonl(source: Source, sink: Sink) -> None:
+    """Read every line. One that is no device is reported and left out.
+
+    What is the same on many lines, all but the id and the variables, is looked at once.
+    """
+    columns: set[str] = set()
+    sink.begin(Table(source, columns, partial(_place, source)))
+    known: dict[Any, Kind] = {}
+    asked = sink.columns.variables
+    for line, pairs in _objects(source, sink):
         values = dict(pairs)
-        labels.update(values)
-        if _report(source, line, pairs, findings):
+        sound = len(values) == len(pairs)
+        id = values.pop(ID, None)
+        if asked:
+            columns.update([column for _, column in asked if column in values])
+        variables = [(name, values.pop(column)) for name, column in asked if column in values]
+        sound = sound and type(id) is str and all(type(text) is str for _, text in variables)
+        # The types too: 1, 1.0 and true are equal, and not the same value.
+        key = tuple(values.items()), tuple(map(type, values.values()))
+        kind = _find(known, key) if sound else None
+        if kind is None:
+            columns.update(key for key, _ in pairs)
+            if _report(source, line, pairs, sink):
+                continue
+            fields = sorted((column, value) for column, value in values.items() if column != CLASS)
+            kind = sink.kind(values[CLASS], tuple(fields), typed=True)
+            if len(known) >= REMEMBERED:
+                known.clear()
+            known[key] = kind
+        sink.add(line, id, kind, tuple([pair for pair in variables if pair[1]]))
+
+
+def _find(known: dict[Any, Kind], key: Any) -> Kind | None:
+    try:
+        return known.get(key)
+    except TypeError:  # a list, which is reported
+        return None
+
+
+def _objects(source: Source, sink: Sink) -> Iterator[tuple[int, Pairs]]:
+    """Every line that is an object, with its number."""
+    scan: Any = _DECODER.scan_once  # type: ignore[attr-defined]  # decode() without its searches for blanks
+    for line, text in enumerate(source.each_line(), 1):
+        text = text.rstrip("\r")
+        if not text or text.isspace() or line in sink.unreadable:
             continue
-        kept = tuple([pair for pair in sorted(values.items()) if pair[0] not in (ID, CLASS) and pair[1]])
-        found = _BEFORE_ID.search(text)
-        rows.append(Row(line, found.end() + 1 if found else 1, values[ID], values[CLASS], kept))
-    return Table(source, frozenset(labels - {ID, CLASS}), rows, lambda row, name: _place(source, row.line, name))
+        try:
+            value, end = scan(text, 0)
+        except (StopIteration, ValueError, RecursionError):
+            value, end = None, -1
+        # What stands alone on its line, as it nearly always does, needs no second look.
+        pairs = value if end == len(text) and isinstance(value, tuple) else _object(source, line, sink.findings)
+        if pairs is not None:
+            yield line, pairs
 
 
 def _object(source: Source, line: int, findings: Findings) -> Pairs | None:
@@ -64,15 +106,15 @@ def _object(source: Source, line: int, findings: Findings) -> Pairs | None:
     return None
 
 
-def _report(source: Source, line: int, pairs: Pairs, findings: Findings) -> bool:
+def _report(source: Source, line: int, pairs: Pairs, sink: Sink) -> bool:
     """Report what keeps an object from being a device; whether there is anything."""
     faults: list[tuple[str, int | None, str | None]] = []
     seen: set[str] = set()
     for index, (key, value) in enumerate(pairs):
-        if not isinstance(value, str):
+        if not isinstance(value, str) and not _is_typed(key, value, sink):
             words = f"`{key}` is {_KINDS[type(value)]}, not text."
             faults.append((words, index, "Write it as text, in double quotes."))
-        elif not key or _SURROGATE.search(key + value):
+        elif not key or _SURROGATE.search(f"{key}{value}"):
             faults.append(("A label needs a name, and its value whole characters.", index, None))
         if key in seen:
             faults.append((f"`{key}` stands twice in this line.", index, "Remove one of them."))
@@ -84,8 +126,14 @@ def _report(source: Source, line: int, pairs: Pairs, findings: Findings) -> bool
             help = f"`{near}` has a similar name: rename it to `{wanted}`." if near else None
             faults.append((f"This device has no `{wanted}`.", None, help))
     for words, at, help in faults:
-        findings.add(Code.BAD_ROW, partial(_fault, source, line, (words, at, help)))
+        sink.findings.add(Code.BAD_ROW, partial(_fault, source, line, (words, at, help)))
     return bool(faults)
+
+
+def _is_typed(column: str, value: Any, sink: Sink) -> bool:
+    """Whether a value that is no text can be that of a fact or of a value of a run."""
+    use = sink.columns.uses.get(column)
+    return use is not None and use.kind != VARIABLE and isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _fault(source: Source, line: int, fault: tuple[str, int | None, str | None]) -> Diagnostic:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from compiler.base.codes import Code
@@ -19,13 +18,13 @@ from compiler.fleet.declared import Declared
 from compiler.fleet.explain import Explainer
 from compiler.fleet.fields import PRIVACY
 from compiler.fleet.graph import Device, Fleet, Setting, TargetUse
-from compiler.fleet.inventory import Inventory, read_inventory, together
+from compiler.fleet.inventories import Inventories, twice
+from compiler.fleet.inventory import Inventory
 from compiler.fleet.layers import Layers, OverlayLayer, RunLayer, check_command, own_values
 from compiler.fleet.levels import RESERVED, Levels
 from compiler.fleet.match import Clause, Matcher
 from compiler.fleet.names import Names
 from compiler.fleet.overridable import Overridable
-from compiler.fleet.paths import normal
 from compiler.fleet.provenance import FleetOrigins
 from compiler.fleet.reach import Reach
 from compiler.fleet.rules import Edits, Rule
@@ -36,17 +35,10 @@ from compiler.fleet.settle import Settler, privacy_of
 class Scope:
     """What all fleets of a workspace share. Each inventory file is read once."""
 
-    workspace: Path
     places: Places
     classes: Classes
     declared: Declared
-    _inventories: dict[str, tuple[Inventory, list[Diagnostic]]] = field(default_factory=dict)
-
-    def inventory(self, path: str, place: Span) -> tuple[Inventory, list[Diagnostic]]:
-        key = normal(path)
-        if key not in self._inventories:
-            self._inventories[key] = read_inventory(self.workspace, path, place, self.classes)
-        return self._inventories[key]
+    inventories: Inventories
 
 
 @dataclass(slots=True)
@@ -65,7 +57,8 @@ class Linker:
     def link(self) -> tuple[Fleet, list[Diagnostic]]:
         """The fleet, and what is wrong with it."""
         places, usable = self.scope.places, self.scope.classes.usable
-        inventory = self._inventory()
+        inventory, columns, found = self.scope.inventories.of(self.name, self.spec)
+        self.diagnostics += found
         layers = self._layers()
         matcher = Matcher(layers.clauses)
         ways = _ways(matcher, inventory)
@@ -87,38 +80,16 @@ class Linker:
             cohorts,
             places.key(*self.path),
             idle,
+            tuple(name for name, _ in columns.variables),
         )
         return fleet, self.diagnostics + settler.diagnostics
-
-    def _inventory(self) -> Inventory:
-        written = self.spec.inventory
-        places = self.scope.places
-        at = (*self.path, "inventory")
-        listed = (
-            [(written, places.value(*at))]
-            if isinstance(written, str)
-            else [(path, places.value(*at, index)) for index, path in enumerate(written)]
-        )
-        seen: dict[str, Span] = {}
-        read = []
-        for path, place in listed:
-            if first := seen.get(normal(path)):
-                self.diagnostics.append(_twice(path, place, first))
-                continue
-            seen[normal(path)] = place
-            inventory, found = self.scope.inventory(path, place)
-            self.diagnostics += found
-            read.append(inventory)
-        inventory, found = together(read)
-        self.diagnostics += found
-        return inventory
 
     def _targets(self) -> tuple[TargetUse, ...]:
         uses: dict[str, Span] = {}
         for index, name in enumerate(self.spec.targets):
             place = self.scope.places.value(*self.path, "targets", index)
             if name in uses:
-                self.diagnostics.append(_twice(name, place, uses[name]))
+                self.diagnostics.append(twice(name, place, uses[name]))
             uses.setdefault(name, place)
         return tuple(TargetUse(name, place) for name, place in uses.items())
 
@@ -177,7 +148,7 @@ class Linker:
                 help = "The order lists labels, from general to specific."
                 self.diagnostics.append(Diagnostic(Code.BAD_VALUE, message, place, help=help))
             elif label in seen:
-                self.diagnostics.append(_twice(label, place, seen[label]))
+                self.diagnostics.append(twice(label, place, seen[label]))
             else:
                 seen[label] = place
         return list(seen.items())
@@ -198,9 +169,3 @@ def _ways(matcher: Matcher, inventory: Inventory) -> dict[tuple[str, tuple[int, 
     for device in inventory.devices:
         found[device.device_class, matcher.clauses_of(device)].append(device)
     return found
-
-
-def _twice(name: str, place: Span, first: Span) -> Diagnostic:
-    related = ((first, "the first one is here"),)
-    help = "Remove one of the two."
-    return Diagnostic(Code.BAD_VALUE, f"`{name}` is listed twice.", place, help=help, related=related)

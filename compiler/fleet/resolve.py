@@ -12,6 +12,7 @@ from compiler.fleet.claims import claimed_twice
 from compiler.fleet.classes import resolve_classes
 from compiler.fleet.declared import Declared
 from compiler.fleet.graph import Fleet
+from compiler.fleet.inventories import Inventories
 from compiler.fleet.link import Linker, Scope
 from compiler.fleet.paths import check_paths
 
@@ -25,7 +26,9 @@ def resolve(workspace: Path, blueprint: Blueprint, catalogue: Catalogue) -> tupl
     """
     classes, diagnostics = resolve_classes(blueprint, catalogue)
     diagnostics = check_paths(workspace, blueprint) + diagnostics
-    scope = Scope(workspace, blueprint.places, classes, Declared(blueprint))
+    declared = Declared(blueprint)
+    inventories = Inventories(workspace, blueprint.places, classes, declared)
+    scope = Scope(blueprint.places, classes, declared, inventories)
     fleets = []
     for name, spec in sorted(blueprint.fleets.items()):
         fleet, found = Linker(scope, name, spec).link()

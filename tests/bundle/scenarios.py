@@ -69,6 +69,21 @@ TWO_COHORTS = replace(
         ),
     ),
 )
+VARIABLES = replace(
+    _fleet(SERVED),
+    variables=("SHOP_NAME", "TILL_SERIAL"),
+    cohorts=(
+        replace(
+            COHORT,
+            runs=(SERVED,),
+            devices=(
+                replace(DEVICE, variables=(("SHOP_NAME", 'Bäckerei "Süd", # 3'), ("TILL_SERIAL", "0x1F"))),
+                replace(DEVICE, id="till-2", variables=(("TILL_SERIAL", "0017"),)),
+                replace(DEVICE, id="till-3"),
+            ),
+        ),
+    ),
+)
 
 SCENARIOS = {
     "plain": PLAIN,
@@ -77,6 +92,7 @@ SCENARIOS = {
     "nasty-strings": NASTY_STRINGS,
     "old-systemd": OLD_SYSTEMD,
     "two-cohorts": TWO_COHORTS,
+    "variables": VARIABLES,
 }
 
 

@@ -18,8 +18,14 @@ from tests.tools import accepted, put, run
 FILE = "compose.yaml"
 
 
+DEVICE_FILE = "/etc/slmc/device.env"
+DEVICE_TEXT = """SHOP_NAME='Bäckerei "Süd", # 3'\nTILL_SERIAL='0x1F'\n"""
+
+
 def config(data: bytes, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    put({FILE: data}, folder)
+    """What docker-compose says, on a device whose own variables are in `folder`."""
+    device = folder / "device.env"
+    put({FILE: data.replace(DEVICE_FILE.encode(), str(device).encode()), device.name: DEVICE_TEXT.encode()}, folder)
     return run("docker-compose", "-f", folder / FILE, "config", *words, cwd=folder, env={"SLMC_PORT": "1"})
 
 
@@ -56,6 +62,12 @@ def test_compose_reads_back_nasty_values(tmp_path: Path) -> None:
     environment = read_back("nasty-strings", tmp_path)["services"]["chat"]["environment"]
     # `config` writes `$` as `$$`, so that its output is a Compose file again.
     assert {name: environment[name].replace("$$", "$") for name, _ in NASTY} == dict(NASTY)
+
+
+def test_variables_of_a_device_join_those_of_the_run(tmp_path: Path) -> None:
+    environment = read_back("variables", tmp_path)["services"]["chat"]["environment"]
+    assert (environment["SHOP_NAME"], environment["TILL_SERIAL"]) == ('Bäckerei "Süd", # 3', "0x1F")
+    assert environment["SLMC_PORT"] == "8080"
 
 
 def test_yaml_1_1_and_1_2_readers_agree() -> None:
