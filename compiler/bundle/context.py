@@ -6,13 +6,16 @@ says how many devices a cohort has or which: adding a device changes no bundle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.fit.check import Estimate, RunEstimate
-from compiler.fleet.graph import Cohort, Fleet, Run
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Run
+
+K = TypeVar("K")
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class PrivacyFacts:
     telemetry: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class FleetFacts:
     name: str
     region: str | None
@@ -53,7 +56,7 @@ class ClassFacts:
     systemd: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CohortFacts:
     name: str
     device_class: ClassFacts
@@ -88,9 +91,12 @@ class ModelFacts:
     license: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RunFacts:
-    """A run with every default decided: context in tokens, memory in bytes."""
+    """A run with every default decided: context in tokens, memory in bytes.
+
+    Frozen in all but name: one is made for each run of each cohort, and `frozen` makes that five times as slow.
+    """
 
     name: str
     model: ModelFacts
@@ -122,26 +128,44 @@ ARTIFACT_ROOT = "/var/lib/slmc/artifacts"
 """Where artifacts lie on a device, each in a folder named by its digest's hex digits."""
 
 
+_MOST_KEPT = 1000
+
+
+class _Made(Generic[K, F]):
+    """The facts of things that many cohorts share, made once for each. What they are made of is not looked at again."""
+
+    def __init__(self, make: Callable[[K], F]) -> None:
+        self._make = make
+        self._kept: dict[int, tuple[K, F]] = {}
+        """By identity: to hash a device class costs more than to make its facts. The value keeps the key alive."""
+
+    def of(self, value: K) -> F:
+        kept = self._kept.get(id(value))
+        if kept is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            kept = self._kept[id(value)] = value, self._make(value)
+        return kept[1]
+
+
 def cohort_context(fleet: Fleet, cohort: Cohort, artifacts: Artifacts, estimate: Estimate) -> dict[str, Any]:
     """The names that every template of the cohort sees, all but `run` and `target`."""
     estimates = {run.run: run for run in estimate.runs}
-    runs = tuple(_run(run, artifacts.artifacts[run.artifact], estimates[run.name]) for run in cohort.runs)
-    return {"fleet": _fleet(fleet, cohort), "cohort": CohortFacts(cohort.name, _device_class(cohort)), "runs": runs}
+    runs = tuple([_run(run, artifacts.artifacts[run.artifact], estimates[run.name]) for run in cohort.runs])
+    facts = CohortFacts(cohort.name, _CLASSES.of(cohort.device_class))
+    return {"fleet": _fleet(fleet, cohort), "cohort": facts, "runs": runs}
 
 
 def _fleet(fleet: Fleet, cohort: Cohort) -> FleetFacts:
-    privacy = cohort.privacy
-    return FleetFacts(
-        fleet.name,
-        fleet.region,
-        fleet.place.source.path,
-        PrivacyFacts(privacy.data_class, privacy.residency, privacy.egress, privacy.telemetry),
-        fleet.variables,
-    )
+    privacy = _PRIVACY.of(cohort.privacy)
+    return FleetFacts(fleet.name, fleet.region, fleet.place.source.path, privacy, fleet.variables)
 
 
-def _device_class(cohort: Cohort) -> ClassFacts:
-    hardware = cohort.device_class
+def _privacy(privacy: Privacy) -> PrivacyFacts:
+    return PrivacyFacts(privacy.data_class, privacy.residency, privacy.egress, privacy.telemetry)
+
+
+def _device_class(hardware: DeviceClass) -> ClassFacts:
     return ClassFacts(
         name=hardware.name,
         arch=hardware.arch,
@@ -157,22 +181,26 @@ def _device_class(cohort: Cohort) -> ClassFacts:
 
 
 def _run(run: Run, artifact: Artifact, estimate: RunEstimate) -> RunFacts:
-    model = run.model
+    memory = estimate.memory
     return RunFacts(
         name=run.name,
-        model=ModelFacts(model.id, model.name, model.version, model.task, model.license),
+        model=_MODELS.of(run.model),
         recipe=run.recipe.name,
-        artifact=_artifact(artifact),
+        artifact=_ARTIFACTS.of(artifact),
         threads=run.threads,
         context_length=run.context_length or artifact.shape.context_length,
-        memory_limit=run.memory_limit or 2 * estimate.memory,
-        memory_estimate=estimate.memory,
+        memory_limit=run.memory_limit or 2 * memory,
+        memory_estimate=memory,
         port=run.port,
         image=run.image,
         command=run.command,
         environment=dict(run.environment),
         parameters=dict(run.parameters),
     )
+
+
+def _model(model: Model) -> ModelFacts:
+    return ModelFacts(model.id, model.name, model.version, model.task, model.license)
 
 
 def _artifact(artifact: Artifact) -> ArtifactFacts:
@@ -183,3 +211,9 @@ def _artifact(artifact: Artifact) -> ArtifactFacts:
         size=artifact.size,
         files=tuple(FileFacts(file.name, file.size, file.digest) for file in artifact.files),
     )
+
+
+_ARTIFACTS = _Made(_artifact)
+_CLASSES = _Made(_device_class)
+_MODELS = _Made(_model)
+_PRIVACY = _Made(_privacy)

@@ -13,9 +13,11 @@ from typing import Any
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, Undefined, UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
-from jinja2.utils import missing
+from jinja2.utils import htmlsafe_json_dumps, missing
 
 from compiler.bundle.context import FACTS
+from compiler.bundle.generator import QuickGenerator
+from compiler.bundle.memory import TEXT_FILTERS, Memory, dictsort
 from compiler.bundle.quoting import FILTERS, Refused, written
 from compiler.bundle.targets import Target, inside
 
@@ -50,6 +52,7 @@ class Missing(StrictUndefined):
 class TargetEnvironment(SandboxedEnvironment):
     """Compiles the templates of one target; each is compiled once for all cohorts."""
 
+    code_generator_class = QuickGenerator
     intercepted_binops = frozenset({"**", "*"})
 
     def __init__(self, target: Target) -> None:
@@ -63,7 +66,9 @@ class TargetEnvironment(SandboxedEnvironment):
             auto_reload=False,
             finalize=_finalize,
         )
-        self.filters.update(FILTERS)
+        self.filters.update(FILTERS, dictsort=dictsort)
+        self.facts = {kind.__name__: kind for kind in FACTS}
+        self.memory = {name: Memory(FILTERS.get(name) or self._json) for name in TEXT_FILTERS}
         for name in _NOT_DETERMINISTIC:
             del self.filters[name]
         del self.globals["lipsum"]
@@ -76,6 +81,16 @@ class TargetEnvironment(SandboxedEnvironment):
             except AttributeError:
                 return self.undefined(obj=obj, name=attribute)
         return super().getattr(obj, attribute)
+
+    @staticmethod
+    def text(value: Any) -> str:
+        """What is written for a value that is neither text nor a whole number."""
+        return str(_finalize(value))
+
+    def _json(self, text: str) -> str:
+        """As Jinja's `tojson` does it."""
+        policies = self.policies
+        return htmlsafe_json_dumps(text, policies["json.dumps_function"], **policies["json.dumps_kwargs"])
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """`**` and `*`, refused where the result would fill the memory."""
@@ -94,11 +109,17 @@ def renderer(template: Template) -> Callable[[dict[str, Any]], bytes]:
 
     It leaves out the copies of the context that `Template.render` makes, and its rewriting of tracebacks.
     """
-    function = template.root_render_func
-    names = dict(template.globals)
+    function, environment, name, blocks = (
+        template.root_render_func,
+        template.environment,
+        template.name,
+        template.blocks,
+    )
+    names = template.globals
+    make = environment.context_class
 
     def render(context: dict[str, Any]) -> bytes:
-        return "".join(function(template.new_context(names | context, shared=True))).encode()
+        return "".join(function(make(environment, {**names, **context}, name, blocks, names))).encode()
 
     return render
 

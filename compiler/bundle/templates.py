@@ -80,7 +80,11 @@ def _compile_path(environment: TargetEnvironment, target: Target, file: TargetFi
         return Diagnostic(found.code, found.message, file.path_place, found.help)
 
     try:
-        return _guarded(renderer(environment.from_string(file.path)), explain)
+        render = renderer(environment.from_string(file.path))
+        if "{" not in file.path:  # nothing but text
+            path = render({})
+            return lambda context: path
+        return _guarded(render, explain)
     except Exception as error:
         raise Broken(explain(error)) from error
 
