@@ -20,7 +20,7 @@ def environment(name: str, work: Path) -> tuple[Path | None, str]:
         return programs, ""
     print(f"  installing requirements-{name}.txt", file=sys.stderr, flush=True)
     venv.create(folder, with_pip=True, clear=True)
-    command = [programs / "python", "-m", "pip", "install", "--quiet", "--requirement", wanted]
+    command = [str(programs / "python"), "-m", "pip", "install", "--quiet", "--requirement", str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]

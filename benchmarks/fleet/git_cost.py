@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fleet import workload
+from benchmarks.fleet import workload, workspace
 
 _SETTINGS = ("gc.auto=0", "maintenance.auto=false", "core.fsync=none", "user.name=benchmark", "user.email=none")
 
@@ -40,8 +40,9 @@ def bump_floor(sources: Path) -> None:
     file.write_text(file.read_text().replace(workload.fleet()["runtime_version"], "2.4.0"))
 
 
-def edit_floor(sources: Path, number: int) -> None:
+def edit_floor(sources: Path) -> None:
     """Another number of threads for one device in the sources of the floor."""
+    number = workspace.EDITED_DEVICE
     file = sources / "devices.yaml"
     head, name, rest = file.read_text().partition(f"\n{workload.device_name(number)}:\n")
     threads = workload.device(number)["threads"]
@@ -63,8 +64,4 @@ def _git(folder: Path, *words: str) -> bytes:
 
 def _objects(folder: Path) -> int:
     """Bytes of all objects."""
-    return sum(
-        os.stat(os.path.join(path, name)).st_size
-        for path, _, names in os.walk(folder / ".git" / "objects")
-        for name in names
-    )
+    return sum(path.stat().st_size for path in (folder / ".git" / "objects").rglob("*") if path.is_file())

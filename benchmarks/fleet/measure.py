@@ -85,7 +85,8 @@ def run(case: Case) -> Figure:
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         cpu, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
-        failed = _why(process.returncode, errors.seek(0) or errors.read()) if process.returncode else ""
+        errors.seek(0)
+        failed = _why(process.returncode, errors.read()) if process.returncode else ""
     print(f"  {case.name:44}{failed or f'{cpu:8.2f} s {memory / 1e6:6.0f} MB'}", file=sys.stderr, flush=True)
     return Figure(cpu, memory, 1, failed)
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.fleet.yaml_speed N`: MB/s of YAML with the place of each value, by slmc and by ruamel's round trip.
+"""`python -m benchmarks.fleet.yaml_speed N`: MB/s of YAML with places, by slmc and by ruamel's round trip.
 
 CPU time of the call alone, median of three, as JSON. The text is a list of `n` devices with 14 scalars each, as a
 person or a CI job writes one; the round trip reads a tenth of it, since it takes long.
@@ -58,7 +58,7 @@ def text(n: int) -> str:
                 rack=number % 17,
                 canary=str(number % 25 == 0).lower(),
                 serial=hashlib.sha256(str(number).encode()).hexdigest()[:16],
-            )  # fmt: skip
+            )
         )
     return "".join(lines)
 

@@ -7,6 +7,7 @@ once, write the files. write: write the same bytes from a file that has them all
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import sys
@@ -74,7 +75,8 @@ def _rendered(sources: Path) -> Iterator[Rendered]:
 def _write(devices: Iterable[Rendered], output: str) -> None:
     for device, files in devices:
         folder = f"{output}/{device}"
-        os.makedirs(folder, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)  # noqa: PTH102 - a Path for each device is more than the floor has to do
         for name, data in files:
             file = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.write(file, data)

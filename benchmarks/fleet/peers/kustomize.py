@@ -6,6 +6,7 @@ kustomize renders no text, so the other three files are literals of a ConfigMap,
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ _TOOLS = Path(__file__).parents[3] / ".ci" / "tools" / "bin"
 
 def program() -> str | None:
     return shutil.which("kubectl", path=str(_TOOLS)) or shutil.which("kubectl")
+
+
+def version(kubectl: str) -> str:
+    done = subprocess.run([kubectl, "version", "--client"], capture_output=True, text=True, check=True)
+    return done.stdout.partition("Kustomize Version:")[2].split()[0]
 
 
 def command(kubectl: str, sources: Path) -> list[str]:

@@ -1,8 +1,8 @@
 """`run_kcl.py SOURCES OUTPUT`: evaluate main.k and write the files. Runs in the peers' environment."""
 
 import json
-import os
 import sys
+from pathlib import Path
 
 import kcl_lib.api as api
 
@@ -11,7 +11,7 @@ result = api.API().exec_program(api.ExecProgramArgs(k_filename_list=[f"{sources}
 if result.err_message:
     sys.exit(result.err_message)
 for device, files in json.loads(result.json_result)["out"].items():
-    os.makedirs(f"{output}/{device}", exist_ok=True)
+    folder = Path(output, device)
+    folder.mkdir(parents=True)
     for name, text in files.items():
-        with open(f"{output}/{device}/{name}", "w") as file:
-            file.write(text)
+        (folder / name).write_text(text)
