@@ -5,18 +5,19 @@ Never wall time: the cores of a build machine are shared.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROUNDS = 3
+LAUNCHER = Path(__file__).parent / "launcher.py"
 LONG = 20.0
 """CPU seconds from which on one run has to do."""
 LIMIT = 1800
@@ -67,35 +68,48 @@ def run(case: Case) -> Figure:
     """One run of the case, its output thrown away."""
     if case.prepare:
         case.prepare()
+    with tempfile.TemporaryDirectory() as scratch:
+        report, errors = Path(scratch, "report"), Path(scratch, "errors")
+        _launch(case, report, errors)
+        if report.exists():
+            found = json.loads(report.read_text())
+            failed = _why(f"ended with {found['code']}", errors.read_bytes()) if found["code"] else ""
+            figure = Figure(found["cpu"], found["memory"], 1, failed)
+        else:
+            figure = Figure(failed=_why("did not end", errors.read_bytes()))
+    told = figure.failed or f"{figure.cpu:8.2f} s {figure.memory / 1e6:6.0f} MB"
+    print(f"  {case.name:44}{told}", file=sys.stderr, flush=True)
+    return figure
+
+
+def _launch(case: Case, report: Path, errors: Path) -> None:
+    """Run the case until it ends, or end it and all that it started."""
     environment = {**os.environ, **case.environment}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    with tempfile.TemporaryFile() as errors:
+    with errors.open("wb") as file:
         process = subprocess.Popen(
-            case.command,
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(report), *case.command],
             cwd=case.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=errors,
+            stderr=file,
             start_new_session=True,
         )
-        timer = threading.Timer(LIMIT, os.killpg, (process.pid, signal.SIGKILL))
-        timer.start()
-        _, status, usage = os.wait4(process.pid, 0)
-        timer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        cpu, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
-        errors.seek(0)
-        failed = _why(process.returncode, errors.read()) if process.returncode else ""
-    print(f"  {case.name:44}{failed or f'{cpu:8.2f} s {memory / 1e6:6.0f} MB'}", file=sys.stderr, flush=True)
-    return Figure(cpu, memory, 1, failed)
+    try:
+        process.wait(LIMIT)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
 
 
-def _why(code: int, errors: bytes) -> str:
-    """The line of the output that says most."""
+def _why(what: str, errors: bytes) -> str:
+    """What happened, and the line of the output that says most."""
     lines = [line.strip() for line in errors.decode(errors="replace").splitlines() if line.strip()]
     told = next((line for line in lines if " error " in line), lines[-1] if lines else "no word")
-    return f"ended with {code}: {told[:160]}"
+    return f"{what}: {told[:160]}"
 
 
 def _together(figures: list[Figure]) -> Figure:
