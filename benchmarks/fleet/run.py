@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class _Benchmark:
     slmc: Slmc
     peers: Peers
     results: Results
+    said: dict[str, bytes] = field(default_factory=dict)
+    """By device, a digest of what the floor's files say."""
 
     def set_up(self) -> None:
         """Make the environments and the warm store."""
@@ -137,7 +139,7 @@ class _Benchmark:
 
     def _compare(self, tool: str, output: Path) -> None:
         """Whether the tool wrote the same values as the floor, for every device."""
-        floor = same.said(self.peers.output("floor", self.extent.devices))
+        if not self.said:
+            self.said = same.said(self.peers.output("floor", self.extent.devices))
         other = same.said(output)
-        different = sum(floor[device] != other.get(device) for device in floor)
-        self.results.different[tool] = different
+        self.results.different[tool] = sum(said != other.get(device) for device, said in self.said.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 DECIDED = "decided by the tool"
 
 
-def said(output: Path) -> dict[str, dict[str, Any]]:
-    """The values in the four files of each device below `output`, wherever its folder is.
+def said(output: Path) -> dict[str, bytes]:
+    """A digest of the values in the four files of each device below `output`, wherever its folder is.
 
     The digest of the model is slmc's own to decide and is left out.
     """
     found = {}
     for manifest in output.rglob("manifest.json"):
         values = _values(manifest.parent)
-        found[values["manifest.json"]["device"]] = values
+        text = json.dumps(values, sort_keys=True)
+        found[values["manifest.json"]["device"]] = hashlib.sha256(text.encode()).digest()
     return found
 
 
