@@ -69,6 +69,7 @@ _VARIABLES = {
     "device": '"${SLM_DEVICE}"',
     "site": '"${SLM_SITE}"',
     "update_window": '"${SLM_UPDATE_WINDOW}"',
+    "env": 'dict(run.environment, SLM_SITE="${SLM_SITE}", SLM_DEVICE_SERIAL="${SLM_DEVICE_SERIAL}")',
 }
 _LABELS = {"app": "label_app", "team": "label_team", "tier": "label_tier", "site": "site", "device": "device"}
 
@@ -136,8 +137,6 @@ def models_text(versions: Mapping[str, str]) -> str:
 
 def _blueprint(n: int, variant: Variant) -> str:
     base = workload.fleet()
-    variables = {"SLM_SITE": "${SLM_SITE}", "SLM_DEVICE_SERIAL": "${SLM_DEVICE_SERIAL}"}
-    environment = base["env"] | (variables if variant is Variant.COHORTS else {})
     lines = [
         "fleets:",
         f"  {FLEET}:",
@@ -152,7 +151,7 @@ def _blueprint(n: int, variant: Variant) -> str:
         f"        memoryLimit: {base['memory_mb']}MiB",
         f"        serve: {{port: {base['port']}}}",
         "        environment:",
-        *(f"          {name}: {json.dumps(value)}" for name, value in environment.items()),
+        *(f"          {name}: {json.dumps(value)}" for name, value in base["env"].items()),
         "        parameters:",
         *(f"          {name}: {json.dumps(value)}" for name, value in _parameters(base).items()),
         f"    targets: [{TARGET}]",
