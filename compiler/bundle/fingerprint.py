@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
 from compiler.artifact.artifact import Artifacts
 from compiler.bundle.targets import DEFINITION, Target, template_names
 from compiler.fit.check import Estimate
-from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Run
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Privacy, Run
 
 
 class Fingerprints:
-    """Takes the fingerprints of one compile. What many cohorts share is looked at once."""
+    """Takes the fingerprints of one compile. What many cohorts share is looked at once.
+
+    A fingerprint is taken of values as `marshal` writes them: in its version 2, which knows no references, equal
+    values give equal bytes, in a fifth of the time that `repr` takes.
+    """
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
-        self._targets: dict[str, str] = {}
-        self._classes: dict[int, str] = {}
+        self._targets: dict[str, bytes] = {}
+        self._shared: dict[int, bytes] = {}
 
-    def of_fleet(self, fleet: Fleet) -> str:
+    def of_fleet(self, fleet: Fleet) -> bytes:
         """What all bundles of the fleet are shaped by."""
-        return repr((fleet.name, fleet.region, fleet.place.source.path, fleet.variables))
+        return _bytes((fleet.name, fleet.region, fleet.place.source.path, fleet.variables))
 
-    def of_cohort(self, fleet: str, cohort: Cohort, estimate: Estimate) -> str:
+    def of_cohort(self, fleet: bytes, cohort: Cohort, estimate: Estimate) -> bytes:
         """What all bundles of the cohort are shaped by; `fleet` is what its fleet gives."""
         runs = [self._run(run, needed.memory) for run, needed in zip(cohort.runs, estimate.runs, strict=True)]
-        return repr((fleet, cohort.name, cohort.privacy, self._device_class(cohort.device_class), runs))
+        shared = self._of(cohort.privacy), self._of(cohort.device_class)
+        return _bytes((fleet, cohort.name, shared, runs))
 
-    def of_bundle(self, cohort: str, target: Target) -> str:
+    def of_bundle(self, cohort: bytes, target: Target) -> str:
         if target.name not in self._targets:
             self._targets[target.name] = _target(target)
-        return sha256(f"{self._targets[target.name]}{cohort}".encode(errors="surrogatepass")).hexdigest()
+        return blake2b(self._targets[target.name] + cohort, digest_size=16).hexdigest()
 
     def _run(self, run: Run, memory: int) -> tuple[Any, ...]:
         model, artifact = run.model, self._artifacts.artifacts[run.artifact]
@@ -43,20 +49,25 @@ class Fingerprints:
             run.parameters,
         )  # fmt: skip
 
-    def _device_class(self, hardware: DeviceClass) -> str:
-        key = id(hardware)
-        if key not in self._classes:
-            self._classes[key] = repr(hardware)
-        return self._classes[key]
+    def _of(self, shared: DeviceClass | Privacy) -> bytes:
+        """An object that many cohorts refer to, and that lives as long as they do."""
+        key = id(shared)
+        if key not in self._shared:
+            self._shared[key] = repr(shared).encode(errors="surrogatepass")
+        return self._shared[key]
 
 
-def _target(target: Target) -> str:
+def _bytes(value: Any) -> bytes:
+    return marshal.dumps(value, 2)
+
+
+def _target(target: Target) -> bytes:
     """The definition and the templates, by what is in the folder."""
     contents: Mapping[str, bytes] = {name: _read(target.folder / name) for name in template_names(target.folder)}
     digest = sha256((target.folder / DEFINITION).read_bytes())
     for name, data in contents.items():
         digest.update(f"\0{name}\0{len(data)}\0".encode(errors="surrogateescape") + data)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _read(path: Path) -> bytes:

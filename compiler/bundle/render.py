@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -165,10 +165,7 @@ def _contexts(file: TargetFile, context: dict[str, Any]) -> Iterator[dict[str, A
 
 def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> list[Diagnostic]:
     """What is wrong with a rendered path, if anything."""
-    pure = PurePosixPath(path)
-    long = any(len(part.encode()) > LONGEST_NAME for part in pure.parts)
-    odd = not path.isprintable() or "\\" in path or pure.as_posix() != path
-    if pure.is_absolute() or ".." in pure.parts or odd or long:
+    if not _is_inside(path):
         return [
             Diagnostic(
                 Code.BAD_TARGET,
@@ -177,7 +174,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
                 help="A path is relative, with `/`, stays in the bundle's folder, and has no name over 255 bytes.",
             )
         ]
-    taken = next((other for other in (*files, SUMS) if _clash(path, other)), None)
+    taken = _taken(path, (*files, SUMS))
     if taken is None:
         return []
     return [
@@ -191,5 +188,20 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
     ]
 
 
-def _clash(path: str, other: str) -> bool:
-    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+@cache
+def _is_inside(path: str) -> bool:
+    """Whether a file of a bundle can be called that. Bundles of one target have mostly the same few paths."""
+    pure = PurePosixPath(path)
+    long = any(len(part.encode()) > LONGEST_NAME for part in pure.parts)
+    odd = not path.isprintable() or "\\" in path or pure.as_posix() != path
+    return not (pure.is_absolute() or ".." in pure.parts or odd or long)
+
+
+def _taken(path: str, others: tuple[str, ...]) -> str | None:
+    """The file that cannot stand beside one at `path`: the same, or one in the place of a folder."""
+    if path in others:
+        return path
+    for other in others:
+        if path.startswith(f"{other}/") or other.startswith(f"{path}/"):
+            return other
+    return None

@@ -73,6 +73,9 @@ def _compile_content(environment: TargetEnvironment, target: Target, file: Targe
 
 def _compile_path(environment: TargetEnvironment, target: Target, file: TargetFile) -> Render:
     """`path` of a file is a template too; its errors belong to its line in `target.yaml`."""
+    if "{" not in file.path:
+        path = file.path.encode()
+        return lambda context: path
     blame = Blame(target, file.template, _names(file))
 
     def explain(error: Exception) -> Diagnostic:

@@ -41,9 +41,13 @@ class Stage:
         if self.dry:
             return ""
         root = str(self._open())
-        with files.refusals(self.output / folder):
-            states = [state_of(name, self._write(root, f"{folder}/{name}", data)) for name, data in contents.items()]
-        return signature(states)
+        try:
+            return signature(
+                [state_of(name, self._write(root, f"{folder}/{name}", contents[name])) for name in contents]
+            )
+        except OSError:
+            with files.refusals(self.output / folder):
+                raise
 
     def moves(self) -> list[tuple[Path, str]]:
         """What to rename to which path below the output folder: whole folders where there is none of that name yet."""

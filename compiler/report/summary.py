@@ -151,14 +151,14 @@ def _tree_text(outcome: Outcome, tree: Tree) -> str:
 
 def _changes_text(tree: Tree) -> str:
     """How many files of each bundle change how; single paths when there are few."""
-    paths = [(change.kind.value, f"{tree.output}/{change.path}") for change in tree.changes]
-    if tree.lock_changed:
-        paths.append(("write", str(tree.lock_path)))
-    if len(paths) > _SHOWN_CHANGES:
+    if len(tree.changes) + tree.lock_changed <= _SHOWN_CHANGES:
+        lines = [(change.kind.value, f"{tree.output}/{change.path}") for change in tree.changes]
+    else:
         counts = Counter((change.kind.value, _folder(change)) for change in tree.changes)
-        paths = [(kind, f"{tree.output}/{folder}: {_count(n, 'file')}") for (kind, folder), n in sorted(counts.items())]
-        paths += [("write", str(tree.lock_path))] if tree.lock_changed else []
-    return "".join(f"{kind:7} {path}\n" for kind, path in paths)
+        lines = [(kind, f"{tree.output}/{folder}: {_count(n, 'file')}") for (kind, folder), n in sorted(counts.items())]
+    if tree.lock_changed:
+        lines.append(("write", str(tree.lock_path)))
+    return "".join(f"{kind:7} {path}\n" for kind, path in lines)
 
 
 def _folder(change: Change) -> str:
