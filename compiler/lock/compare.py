@@ -12,7 +12,7 @@ from compiler.bundle.bundles import FOLDER, Bundle, Bundles
 from compiler.bundle.manifest import SUMS
 from compiler.bundle.shards import chain
 from compiler.lock.changes import Change, ChangeKind, Difference, Seen
-from compiler.lock.disk import Disk, read_bytes, signature, states
+from compiler.lock.disk import Disk, signature, states
 from compiler.lock.lock import Committed
 from compiler.lock.ours import Ours
 from compiler.lock.scope import Scope
@@ -30,7 +30,7 @@ def compare(
     A foreign file in the way is an error; one that slmc wrote and someone edited, a warning. A bundle that is `known`
     and still as it was seen is not rendered.
     """
-    comparison = _Comparison(stage, ours, known, Disk(ours.output))
+    comparison = _Comparison(stage, ours, known, Disk(str(ours.output)))
     for bundle in bundles.bundles:
         comparison.bundle(bundle)
     committed, beside = _committed(bundles, comparison.found.bundles, ours, scope)
@@ -91,7 +91,7 @@ class _Comparison:
         blocked = self.disk.blocked(folder)
         there = blocked is None and self.disk.has(folder)
         known = self.known.get(folder)
-        now = signature(states(f"{self.ours.output}/{folder}")) if there else ""
+        now = signature(states(f"{self.disk.output}/{folder}")) if there else ""
         if known and known.fingerprint == bundle.fingerprint and known.signature == now:
             self.found.bundles[folder] = known
             return
@@ -120,9 +120,7 @@ class _Comparison:
         mine = self.ours.beside(wanted)
         changed: dict[str, bytes] = {}
         for path, data in wanted.items():
-            if (way := self.disk.in_the_way(path)) is not None:
-                self._occupied(way)
-            elif self._file(path, data, mine):
+            if self._file(path, data, mine):
                 changed[path] = data
         for path, data in changed.items():
             folder, _, name = path.rpartition("/")
@@ -137,9 +135,7 @@ class _Comparison:
         changed = {}
         for name, data in files.items():
             path = f"{folder}/{name}"
-            if (way := self.disk.in_the_way(path)) is not None:
-                self._occupied(way)
-            elif self._file(path, data, mine):
+            if self._file(path, data, mine):
                 changed[name] = data
         for path, digest in mine.items():
             if path[len(folder) + 1 :] not in files:
@@ -148,8 +144,12 @@ class _Comparison:
 
     def _file(self, path: str, data: bytes, mine: Mapping[str, str]) -> bool:
         """Whether the file has to be written."""
-        found = read_bytes(self.ours.output / path)
+        blocked = self.disk.blocked(path.rpartition("/")[0])
+        found = None if blocked is not None else self.disk.read(path)
         if found == data:
+            return False
+        if found is None and (way := self.disk.in_the_way(path)) is not None:
+            self._occupied(way)
             return False
         self.found.changes.append(Change(ChangeKind.CREATE if found is None else ChangeKind.UPDATE, path))
         if found is None:
@@ -165,7 +165,7 @@ class _Comparison:
     def _remove(self, path: str, digest: str) -> None:
         if self.disk.in_the_way(path) is not None:
             return
-        found = read_bytes(self.ours.output / path)
+        found = self.disk.read(path)
         if found is not None:
             self.found.changes.append(Change(ChangeKind.REMOVE, path))
             self._edited(path, found, digest, _REMOVED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -13,25 +14,23 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+_PIECE = 2**20
 
 
 @dataclass(slots=True)
 class Disk:
-    """The output folder; each folder in it is looked at once."""
+    """The output folder; each folder in it is looked at once. Paths are relative to it; empty is the folder itself."""
 
-    output: Path
+    output: str
     _folders: dict[str, str | None] = field(default_factory=dict)
     _absent: set[str] = field(default_factory=set)
 
     def in_the_way(self, path: str) -> str | None:
-        """What keeps a file from being at `path`: a folder there, a file or a link in the place of a folder.
-
-        Relative to the output folder; empty for that folder itself.
-        """
+        """What keeps a file from being at `path`: a folder there, a file or a link in the place of a folder."""
         blocked = self.blocked(path.rpartition("/")[0])
         if blocked is not None:
             return blocked
-        return path if (self.output / path).is_dir() else None
+        return path if Path(f"{self.output}/{path}").is_dir() else None
 
     def blocked(self, name: str) -> str | None:
         """The first of the folders down to `name` that is none."""
@@ -48,26 +47,34 @@ class Disk:
         self.blocked(folder)
         return folder not in self._absent
 
+    def read(self, path: str) -> bytes | None:
+        """The file's content, or None when there is none. Raises Stop when the system refuses."""
+        return read_bytes(f"{self.output}/{path}")
+
     def _blocked(self, name: str) -> str | None:
         """A folder that is no folder. A link inside would lead the writing elsewhere; the output folder may be one."""
-        folder = self.output / name
+        folder = f"{self.output}/{name}" if name else self.output
         try:
-            if folder.is_symlink() and name:
+            mode = (os.lstat if name else os.stat)(folder).st_mode
+        except OSError as error:
+            if error.errno != errno.ENOENT or os.path.lexists(folder):
                 return name
-            if folder.is_dir():
-                return None
-            if folder.exists() or folder.is_symlink():
-                return name
-        except OSError:
-            return name
-        self._absent.add(name)
-        return None
+            self._absent.add(name)
+            return None
+        return None if stat.S_ISDIR(mode) else name
 
 
-def read_bytes(path: Path) -> bytes | None:
+def read_bytes(path: str | Path) -> bytes | None:
     """The file's content, or None when there is none. Raises Stop when the system refuses."""
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            data = os.read(descriptor, _PIECE)
+            while len(data) % _PIECE == 0 and (more := os.read(descriptor, _PIECE)):
+                data += more
+            return data
+        finally:
+            os.close(descriptor)
     except OSError as error:
         if error.errno in _ABSENT:
             return None

@@ -79,20 +79,22 @@ class Ours:
         for path, data in wanted.items():
             if path not in found and self._begins_like(path, data):
                 found[path] = _UNKNOWN
-        return {path: digest for path, digest in found.items() if not self._in_bundle(path)}
+        return {path: digest for path, digest in found.items() if self._bundle_of(path) is None}
 
     def is_doubtful(self, path: str) -> bool:
         """Whether a file lies in a bundle whose sums were edited or removed: whose it is, nobody knows."""
-        for folder in map(str, PurePosixPath(path).parents):
-            if folder in self.bundles:
-                return self._digest(f"{folder}/{SUMS}") != self.bundles[folder]
-        return False
+        folder = self._bundle_of(path)
+        return folder is not None and self._digest(f"{folder}/{SUMS}") != self.bundles[folder]
 
-    def _in_bundle(self, path: str) -> bool:
-        return any(folder in self.bundles for folder in map(str, PurePosixPath(path).parents))
+    def _bundle_of(self, path: str) -> str | None:
+        folder = path
+        while folder := folder.rpartition("/")[0]:
+            if folder in self.bundles:
+                return folder
+        return None
 
     def _begins_like(self, path: str, data: bytes) -> bool:
-        found = read_bytes(self.output / path)
+        found = read_bytes(f"{self.output}/{path}")
         if found is None:
             return False
         if path.endswith(f"/{SUMS}"):
@@ -102,7 +104,7 @@ class Ours:
     def _of(self, folder: str) -> dict[str, str]:
         """What the sums in `folder` list, and the sums themselves."""
         if folder not in self._listed:
-            sums = read_bytes(self.output / folder / SUMS)
+            sums = read_bytes(f"{self.output}/{folder}/{SUMS}")
             names = {} if sums is None else listed(sums)
             found = {f"{folder}/{name}": f"sha256:{digest}" for name, digest in names.items()}
             self._listed[folder] = found if sums is None else {**found, f"{folder}/{SUMS}": _UNKNOWN}
@@ -130,7 +132,7 @@ class Ours:
         return found
 
     def _digest(self, path: str) -> str | None:
-        found = read_bytes(self.output / path)
+        found = read_bytes(f"{self.output}/{path}")
         return None if found is None else f"sha256:{sha256(found).hexdigest()}"
 
 
