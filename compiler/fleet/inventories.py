@@ -42,7 +42,8 @@ class Inventories:
         paths, found = self._paths(fleet, spec)
         diagnostics += found
         with _no_collection():
-            read = []
+            # A pattern or path that names nothing may have meant the devices that are missed elsewhere.
+            read = [Inventory(sound=False)] if found else []
             for path, place in paths:
                 inventory, found = self._read(path, place, columns)
                 diagnostics += found

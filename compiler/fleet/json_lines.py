@@ -30,6 +30,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=tuple)
 """Objects become tuples of pairs, so that a repeated key is seen and an object is told from a list."""
 
 Pairs = tuple[tuple[str, Any], ...]
+_Fault = tuple[str, str | None, int | None]
+"""The message, the help, and which pair of the object it is about; None for all of it."""
 
 
 def read_jsonl(source: Source, sink: Sink) -> None:
@@ -108,37 +110,49 @@ def _object(source: Source, line: int, findings: Findings) -> Pairs | None:
 
 def _report(source: Source, line: int, pairs: Pairs, sink: Sink) -> bool:
     """Report what keeps an object from being a device; whether there is anything."""
-    faults: list[tuple[str, int | None, str | None]] = []
+    faults: list[_Fault] = []
     seen: set[str] = set()
     for index, (key, value) in enumerate(pairs):
-        if not isinstance(value, str) and not _is_typed(key, value, sink):
-            words = f"`{key}` is {_KINDS[type(value)]}, not text."
-            faults.append((words, index, "Write it as text, in double quotes."))
+        if not isinstance(value, str) and not _is_scalar(key, value, sink):
+            faults.append((*_not_text(key, value, sink), index))
         elif not key or _SURROGATE.search(f"{key}{value}"):
-            faults.append(("A label needs a name, and its value whole characters.", index, None))
+            faults.append(("A label needs a name, and its value whole characters.", None, index))
         if key in seen:
-            faults.append((f"`{key}` stands twice in this line.", index, "Remove one of them."))
+            faults.append((f"`{key}` stands twice in this line.", "Remove one of them.", index))
         seen.add(key)
     for wanted in (ID, CLASS):
         if wanted not in seen:
             others = seen - {ID, CLASS}
             near = near_name(wanted, others) or near_name(f"device_{wanted}", others)
             help = f"`{near}` has a similar name: rename it to `{wanted}`." if near else None
-            faults.append((f"This device has no `{wanted}`.", None, help))
-    for words, at, help in faults:
-        sink.findings.add(Code.BAD_ROW, partial(_fault, source, line, (words, at, help)))
+            faults.append((f"This device has no `{wanted}`.", help, None))
+    for fault in faults:
+        sink.findings.add(Code.BAD_ROW, partial(_fault, source, line, fault))
     return bool(faults)
 
 
-def _is_typed(column: str, value: Any, sink: Sink) -> bool:
-    """Whether a value that is no text can be that of a fact or of a value of a run."""
+def _is_typed(column: str, sink: Sink) -> bool:
+    """Whether a column is a fact or a value of a run, which need not be text."""
     use = sink.columns.uses.get(column)
-    return use is not None and use.kind != VARIABLE and isinstance(value, (int, float)) and math.isfinite(value)
+    return use is not None and use.kind != VARIABLE
 
 
-def _fault(source: Source, line: int, fault: tuple[str, int | None, str | None]) -> Diagnostic:
-    """`fault` is the message, which pair of the object it is about (None: all of it), and the help."""
-    words, at, help = fault
+def _is_scalar(column: str, value: Any, sink: Sink) -> bool:
+    return _is_typed(column, sink) and isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _not_text(column: str, value: Any, sink: Sink) -> tuple[str, str]:
+    kind = "no finite number" if isinstance(value, float) and not math.isfinite(value) else _KINDS[type(value)]
+    if _is_typed(column, sink):
+        return (
+            f"`{column}` is {kind}; text, a number, `true` or `false` was expected.",
+            "Write a value, or leave it out.",
+        )
+    return f"`{column}` is {kind}, not text.", "Write it as text, in double quotes."
+
+
+def _fault(source: Source, line: int, fault: _Fault) -> Diagnostic:
+    words, help, at = fault
     span = _whole(source, line) if at is None else _values(source, line)[at][1]
     return Diagnostic(Code.BAD_ROW, words, span, help=help)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -17,7 +17,7 @@ from compiler.fleet.columns import FACT, Columns
 from compiler.fleet.graph import DeviceClass
 
 _SHARED = 1 << 16
-_Any = TypeVar("_Any")
+"""Distinct texts and rows of texts that are kept as one object. Where there are more, some are kept twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,59 +41,66 @@ class Kind:
     usable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Hardware:
+    """The class of a row: its name, as one object, and what is wrong with it."""
+
+    name: str
+    facts: DeviceClass | None
+    faults: tuple[Fault, ...]
+
+
 class Kinds:
     """Makes kinds out of fields, for all inventories of one fleet."""
 
     def __init__(self, classes: Classes, columns: Columns, cells: Cells) -> None:
         self._classes = classes
-        self._columns = columns
+        self._uses = columns.uses
         self._cells = cells
-        self._known: dict[Any, Any] = {}
+        self._hardware: dict[str, _Hardware] = {}
+        self._shared: dict[Any, Any] = {}
 
     def of(self, device_class: str, fields: tuple[tuple[str, Any], ...], *, typed: bool) -> Kind:
         """The kind of rows with these fields, which are in the order of their columns; an empty one sets nothing."""
-        faults = [*self._class_faults(device_class)]
-        hardware = self._classes.usable.get(device_class)
-        labels: list[tuple[str, str]] = []
+        if len(self._shared) > _SHARED:
+            self._shared.clear()
+        share, uses = self._shared.setdefault, self._uses
+        hardware = self._hardware.get(device_class) or self._class(device_class)
+        found = tuple([share(pair, pair) for pair in fields if pair[1] != "" and pair[0] not in uses])
+        labels = share(found, found)
+        if not uses:
+            usable = hardware.facts is not None and not hardware.faults
+            return Kind(hardware.name, labels, faults=hardware.faults, usable=usable)
         facts: list[tuple[str, Any]] = []
         values: list[tuple[str, Any]] = []
+        faults = list(hardware.faults)
         for column, text in fields:
-            use = self._columns.uses.get(column)
-            if text == "":
+            if text == "" or column not in uses:
                 continue
-            if use is None:
-                labels.append(self._share((column, text)))
-                continue
+            use = uses[column]
             cell = self._cells.read(use, text, typed=typed)
             if cell.fault is not None:
                 faults.append(Fault(cell.fault.code, column, cell.fault.describe))
             elif use.kind != FACT:
                 values.append((use.name, cell.value))
-            elif hardware is not None:
-                wrong = _against(hardware, use.name, cell.value)
+            elif hardware.facts is not None:
+                wrong = _against(hardware.facts, use.name, cell.value)
                 faults += [Fault(Code.BAD_VALUE, column, wrong)] if wrong else []
-                facts += [(use.name, cell.value)] if cell.value != getattr(hardware, use.name) else []
-        return Kind(
-            self._share(device_class),
-            self._share(tuple(labels)),
-            tuple(sorted(facts)),
-            tuple(sorted(values, key=_name)),
-            tuple(faults),
-            hardware is not None and not faults,
-        )
+                facts += [(use.name, cell.value)] if cell.value != getattr(hardware.facts, use.name) else []
+        usable = hardware.facts is not None and not faults
+        ordered = tuple(sorted(values, key=_name))
+        return Kind(hardware.name, labels, tuple(sorted(facts)), ordered, tuple(faults), usable)
 
-    def _class_faults(self, name: str) -> Iterator[Fault]:
+    def _class(self, name: str) -> _Hardware:
+        if len(self._hardware) > _SHARED:
+            self._hardware.clear()
+        faults: tuple[Fault, ...] = ()
         if not name:
-            yield Fault(Code.BAD_ROW, "class", _no_class)
+            faults = (Fault(Code.BAD_ROW, "class", _no_class),)
         elif not self._classes.knows(name):
-            yield Fault(Code.UNKNOWN_CLASS, "class", partial(self._classes.unknown, Code.UNKNOWN_CLASS, name))
-
-    def _share(self, value: _Any) -> _Any:
-        """One object for equal texts and tuples of texts."""
-        if len(self._known) > _SHARED:
-            self._known.clear()
-        shared: _Any = self._known.setdefault(value, value)
-        return shared
+            faults = (Fault(Code.UNKNOWN_CLASS, "class", partial(self._classes.unknown, Code.UNKNOWN_CLASS, name)),)
+        found = self._hardware[name] = _Hardware(name, self._classes.usable.get(name), faults)
+        return found
 
 
 def _name(pair: tuple[str, Any]) -> str:

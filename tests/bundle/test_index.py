@@ -71,3 +71,11 @@ def test_sums_of_shards_are_what_sha256sum_reads(tmp_path: Path) -> None:
     listed = (folder / "SHA256SUMS").read_text().splitlines()
     assert [line[66:] for line in listed] == [f"{digit}.csv" for digit in "0123456789abcdef"]
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+
+
+def test_every_shard_names_the_variables_and_has_those_of_its_devices() -> None:
+    devices = tuple(replace(DEVICE, id=id, variables=(("SERIAL", f"{id}, x"),)) for id in ids(600))
+    fleet = replace(FLEET, variables=("NAME", "SERIAL"), cohorts=(replace(COHORT, devices=devices),))
+    tables = [data.decode().splitlines() for path, data in device_index(fleet).items() if path.endswith(".csv")]
+    assert {table[0] for table in tables} == {"id,class,cohort,NAME,SERIAL"}
+    assert {row for table in tables for row in table[1:]} == {f'{id},pi,pi,,"{id}, x"' for id in ids(600)}

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from compiler.fleet.graph import Fleet
-from tests.bundle.scenarios import EGRESS_ALLOWED, NASTY, NASTY_COMMAND, PLAIN, files_of
+from tests.bundle.scenarios import EGRESS_ALLOWED, NASTY, NASTY_COMMAND, PLAIN, VARIABLES, files_of
 from tests.conftest import REPOSITORY
 from tests.targets.machine import Machine, booted
+from tests.targets.test_compose import DEVICE_TEXT
 from tests.tools import put
 from tests.values import CLASS, MIB
 
@@ -160,6 +161,14 @@ def test_each_guard_of_egress_is_enough(
 ) -> None:
     may = started(machine, change(bundle(fleet)))["may"]
     assert (may["connect to far"], may["send to far"], may["connect to itself"]) == (connect, send, "yes")
+
+
+def test_variables_of_the_device_come_through(machine: Machine) -> None:
+    put({"etc/slmc/device.env": DEVICE_TEXT.encode()}, machine.root)
+    environment = started(machine, bundle(VARIABLES))["environment"]
+    assert (environment["SHOP_NAME"], environment["TILL_SERIAL"]) == ('Bäckerei "Süd", # 3', "0x1F")
+    (machine.root / "etc/slmc/device.env").unlink()
+    assert machine.run("systemctl", "restart", UNIT).returncode == 1
 
 
 @pytest.mark.parametrize("verb", ["restart", "reload"])
