@@ -35,7 +35,8 @@ class Effect:
 class _Cause(NamedTuple):
     """An effect on one class and its runs: `same` are values it sets to what they are there anyway."""
 
-    order: int
+    order: tuple[bool, int]
+    """Effects that set values of further runs come last, then the order of the blueprint counts."""
     part: Part
     items: tuple[Item, ...]
     same: tuple[Field, ...]
@@ -81,13 +82,13 @@ class Explainer:
         ]
         chosen: list[_Cause] = []
         while held and causes:
-            best = max(causes, key=lambda cause: (len(held.intersection(cause.items)), -cause.order))
+            best = max(causes, key=lambda cause: (len(held.intersection(cause.items)), *_first(cause)))
             if held.isdisjoint(best.items):
                 break
             chosen.append(best)
             held.difference_update(best.items)
         rest = {field: value for field, value in left.items() if (field, value) in held}
-        return [cause.part for cause in sorted(chosen)], rest
+        return [cause.part for cause in sorted(chosen, key=lambda cause: cause.order[1])], rest
 
     def _frame(self, device_class: str, settled: Settled) -> _Frame:
         key = (device_class, *settled.ports)
@@ -124,7 +125,14 @@ class Explainer:
             else:
                 items, same = _split(effect.items, base)
             if items:
-                yield _Cause(order, effect.part, items, same)
+                partly = any(edit.target.scope not in base.states for edit in able[0].edits)
+                yield _Cause((partly, order), effect.part, items, same)
+
+
+def _first(cause: _Cause) -> tuple[bool, int]:
+    """Greater for what comes first."""
+    partly, order = cause.order
+    return not partly, -order
 
 
 def differences(settled: Settled, base: Settled) -> Differences:
