@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -41,7 +41,6 @@ class Conflicts:
 
     layers: Layers
     _clashes: dict[_Key, _Clash] = field(default_factory=dict)
-    _by_columns: dict[tuple[int, ...], dict[Field, _Deed]] = field(default_factory=dict)
 
     def look(self, matched: tuple[int, ...], devices: Sequence[Device]) -> None:
         """Compare the overlays of these clauses, which match these devices."""
@@ -56,19 +55,19 @@ class Conflicts:
                     key = later[0].number, earlier[0].number, _narrower(one[1].target, other[1].target)
                     self._note(key, _Clash(later, earlier, devices[0], earlier[1].value), len(devices))
 
-    def look_at_columns(self, matched: tuple[int, ...], device: Device, values: Iterable[tuple[Field, Any]]) -> None:
-        """Compare what the columns of a device set with the overlays of the same rank."""
-        at_rank = self._by_columns.get(matched)
-        if at_rank is None:
-            rank = self.layers.column_rank
-            overlays = (overlay for overlay in self.layers.applied(matched) if overlay.rank == rank)
-            at_rank = {edit.target: (overlay, edit) for overlay in overlays for edit in overlay.edits}
-            self._by_columns[matched] = at_rank
-        if at_rank:
-            for target, value in values:
-                deed = at_rank.get(target) or at_rank.get(target._replace(name=""))
-                if deed and not (deed[1].rule is Rule.REPLACE and exact(deed[1].value) == exact(value)):
-                    self._note((deed[0].number, -1, target), _Clash(deed, None, device, value), 1)
+    def look_at_columns(
+        self, matched: tuple[int, ...], devices: Iterable[Device], target_of: Callable[[str], Field | None]
+    ) -> None:
+        """Compare what the columns of devices set with the overlays of these clauses that have the same rank."""
+        rank = self.layers.column_rank
+        overlays = (overlay for overlay in self.layers.applied(matched) if overlay.rank == rank)
+        at_rank = {edit.target: (overlay, edit) for overlay in overlays for edit in overlay.edits}
+        for device in devices if at_rank else ():
+            for path, value in device.values:
+                if target := target_of(path):
+                    deed = at_rank.get(target) or at_rank.get(target._replace(name=""))
+                    if deed and not (deed[1].rule is Rule.REPLACE and exact(deed[1].value) == exact(value)):
+                        self._note((deed[0].number, -1, target), _Clash(deed, None, device, value), 1)
 
     def _note(self, key: _Key, clash: _Clash, devices: int) -> None:
         known = self._clashes.setdefault(key, clash)
@@ -93,7 +92,6 @@ class Conflicts:
         else:
             place, other = self.layers.places.value(*clash.earlier[1].at), f"another overlay of {rank}"
             does = f"that one {_sets(clash.earlier[1].rule, clash.earlier[1].target, clash.earlier[1].value)}"
-        message = f"This {_sets(edit.rule, edit.target, edit.value)} `{edit.target.path}`"
         message = (
             f"`{edit.target.path}`: this overlay {_sets(edit.rule, edit.target, edit.value)} and {other} does not, "
             f"{on} `{clash.device.id}`."

@@ -58,10 +58,11 @@ class Names:
         words = [self._classes[device_class]]
         words += [self._words[self._runs[scope]] for scope in settled.runs if scope in self._runs]
         words += [self._words[part] for part in chosen]
-        values = [f"{name}-{_written(name, value)}" for name, value in facts]
-        values += [self._value_words(field, left[field]) for field in sorted(left)]
-        exact = len(values) <= _SHOWN and all(field.field in _EXACT for field in left)
-        words += values[:_SHOWN]
+        words += [f"{name}-{_written(name, value)}" for name, value in facts[:_SHOWN]]
+        if left and len(facts) < _SHOWN:
+            shown = sorted(left)[: _SHOWN - len(facts)]
+            words += [self._value_words(field, left[field]) for field in shown]
+        exact = len(left) + len(facts) <= _SHOWN and all(field.field in _EXACT for field in left)
         text = "-".join(words)
         if exact and len(text) <= _LONGEST and self._is_sure(tuple(words)):
             return text

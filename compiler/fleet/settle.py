@@ -17,6 +17,7 @@ from compiler.fleet.rules import Edit, Rule
 from compiler.fleet.state import State, apply
 
 _COMMAND, _PORT = "serve.command", "serve.port"
+_REFERENCES = ("model", "recipe")
 
 
 @dataclass(slots=True)
@@ -32,6 +33,9 @@ class Settled:
     """Those whose model and recipe could be resolved. That the others could not was reported."""
     privacy: Privacy
     texts: dict[str, str]
+    refines: Settled | None = None
+    """The configuration that it differs from in nothing but `refined`, if it was made from one."""
+    refined: tuple[Field, ...] = ()
 
     @property
     def text(self) -> str:
@@ -47,24 +51,20 @@ class Settler:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     removals: dict[Edit, bool] = field(default_factory=dict)
     """Whether an edit that removes has removed anything, for those that were applied."""
-    _settled: dict[tuple[int, ...], Settled] = field(default_factory=dict)
     _supposed: dict[tuple[int, ...], Settled] = field(default_factory=dict)
     _fields: dict[str, Field | None] = field(default_factory=dict)
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def settle(self, matched: tuple[int, ...]) -> Settled:
         """The configuration of the devices that the clauses of these numbers match."""
-        found = self._settled.get(matched)
-        if found is None:
-            states = self._states(matched)
-            self._lay(states, edits_of(self.layers.applied(matched)), real=True)
-            self._check_ports(states, matched, None)
-            found = self._settled[matched] = self._made(states)
-        return found
+        states = self._states(matched)
+        self._lay(states, edits_of(self.layers.applied(matched)), real=True)
+        self._check_ports(states, matched, None)
+        return self._made(states)
 
     def suppose(self, matched: tuple[int, ...]) -> Settled:
         """The configuration that these clauses would give: no device needs to have it, and nothing is reported."""
-        found = self._settled.get(matched) or self._supposed.get(matched)
+        found = self._supposed.get(matched)
         if found is None:
             found = self._supposed[matched] = self.fresh(matched)
         return found
@@ -75,20 +75,22 @@ class Settler:
         self._lay(states, edits_of(self.layers.applied(matched)), real=False)
         return self._made(states)
 
-    def refine(self, matched: tuple[int, ...], device: Device) -> Settled:
-        """The configuration of a device that has values of its own, beside what its clauses give."""
+    def refine(self, whole: Settled, matched: tuple[int, ...], device: Device) -> Settled:
+        """The configuration of a device that has values of its own, beside `whole`, which its clauses give."""
         below, above = self.layers.split(matched)
-        whole = self.settle(matched)
         start = self.suppose(below).states if above else whole.states
         touched: dict[str, State] = {}
+        refined = []
         for path, value in device.values:
             target = self.target(path)
             if target is None or target.scope not in start:
                 continue
-            if target.scope not in touched:
-                touched[target.scope] = start[target.scope].copy()
-            apply(touched[target.scope], target, Rule.REPLACE, tuple(value) if isinstance(value, list) else value)
-            if target.field in ("model", "recipe"):
+            state = touched.get(target.scope)
+            if state is None:
+                state = touched[target.scope] = start[target.scope].copy()
+            apply(state, target, Rule.REPLACE, value)
+            refined.append(target)
+            if target.field in _REFERENCES:
                 self._check(target.field, value, device)
         if above:
             own = ((overlay, edit) for overlay, edit in edits_of(above) if edit.target.scope in touched)
@@ -97,13 +99,17 @@ class Settler:
         if any(state[_PORT] != whole.states[scope][_PORT] for scope, state in touched.items()):
             self._check_ports(states, matched, device)
             return self._made(states)
-        return self._remade(whole, states, touched)
+        made = self._remade(whole, states, touched)
+        if not above:
+            made.refines, made.refined = whole, tuple(refined)
+        return made
 
     def target(self, path: str) -> Field | None:
         """What a column sets, by its path inside the fleet."""
-        if path not in self._fields:
-            self._fields[path] = find(path, [run.name for run in self.layers.runs])
-        return self._fields[path]
+        found = self._fields.get(path)
+        if found is None and path not in self._fields:
+            found = self._fields[path] = find(path, [run.name for run in self.layers.runs])
+        return found
 
     def _states(self, matched: tuple[int, ...]) -> dict[str, State]:
         """What the fleet itself says for the runs among the clauses. The states in it are shared."""

@@ -100,4 +100,4 @@ REQUIRED = {
     "task", "license", "evaluate", "data", "versions", "steps", "kind", "scheme", "usd", "date", "inventory", "targets",
     "max", "min", "apiVersion",
 }  # fmt: skip
-"""Keys that have to be written wherever they may be; `match`, `model`, `recipe`, `runs` and `source` in some mappings only."""
+"""Keys that have to be written wherever they may be; `match`, `model`, `recipe`, `runs`, `source` in some mappings."""
