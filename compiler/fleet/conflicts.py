@@ -12,7 +12,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import exact_bytes
 from compiler.fleet.explain import exact
-from compiler.fleet.fields import Field, Kind
+from compiler.fleet.fields import PRIVACY, Field, Kind
 from compiler.fleet.findings import Findings
 from compiler.fleet.graph import Device
 from compiler.fleet.layers import Layers, OverlayLayer
@@ -47,10 +47,12 @@ class Conflicts:
         applied = self.layers.applied(matched)
         if len(applied) < 2:
             return
+        runs = self.layers.runs
+        scopes = {PRIVACY, *(runs[number].scope for number in matched if number < len(runs))}
         for _, group in groupby(applied, key=lambda overlay: overlay.rank):
             overlays = list(group)
             if len(overlays) > 1:
-                for one, other in _disagreeing(overlays):
+                for one, other in _disagreeing(overlays, scopes):
                     earlier, later = sorted((one, other), key=lambda deed: deed[0].number)
                     key = later[0].number, earlier[0].number, _narrower(one[1].target, other[1].target)
                     self._note(key, _Clash(later, earlier, devices[0], earlier[1].value), len(devices))
@@ -88,12 +90,12 @@ class Conflicts:
         on = f"on {clash.devices:,} devices, such as" if clash.devices > 1 else "on"
         if clash.earlier is None:
             place, other = clash.device.place, "a column of the inventory"
-            does = f"the column {_sets(Rule.REPLACE, edit.target, clash.value)} in this row"
+            does = _sets(Rule.REPLACE, edit.target, clash.value)
         else:
-            place, other = self.layers.places.value(*clash.earlier[1].at), f"another overlay of {rank}"
-            does = f"that one {_sets(clash.earlier[1].rule, clash.earlier[1].target, clash.earlier[1].value)}"
+            place, other = self.layers.places.value(*clash.earlier[1].at), f"another one of {rank}"
+            does = _sets(clash.earlier[1].rule, clash.earlier[1].target, clash.earlier[1].value)
         message = (
-            f"`{edit.target.path}`: this overlay {_sets(edit.rule, edit.target, edit.value)} and {other} does not, "
+            f"`{edit.target.path}`: this overlay {_sets(edit.rule, edit.target, edit.value)}, {other} {does}, "
             f"{on} `{clash.device.id}`."
         )
         return Diagnostic(
@@ -101,7 +103,7 @@ class Conflicts:
             message,
             self.layers.places.value(*edit.at),
             help="Give the one that shall win a higher `priority`, or a more specific `match`.",
-            related=((place, does),),
+            related=((place, f"{other} {does}"),),
         )
 
 
@@ -109,12 +111,14 @@ def _narrower(one: Field, other: Field) -> Field:
     return one if one.name else other
 
 
-def _disagreeing(overlays: list[OverlayLayer]) -> Iterator[tuple[_Deed, _Deed]]:
+def _disagreeing(overlays: list[OverlayLayer], scopes: set[str]) -> Iterator[tuple[_Deed, _Deed]]:
     """Each deed that disagrees with the first one at the same value, or with what drops it with its mapping."""
     seen: dict[Field, _Deed] = {}
     whole: list[_Deed] = []
     for overlay in overlays:
         for edit in overlay.edits:
+            if edit.target.scope not in scopes:
+                continue
             first = seen.setdefault(edit.target, (overlay, edit))
             if first[0] is not overlay and _differ(first[1], edit):
                 yield first, (overlay, edit)

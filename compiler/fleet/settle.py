@@ -13,7 +13,7 @@ from compiler.fleet.graph import Device, Privacy, Run
 from compiler.fleet.layers import Layers, OverlayLayer, RunLayer, edits_of
 from compiler.fleet.ports import give_ports
 from compiler.fleet.provenance import provenance
-from compiler.fleet.rules import Edit, Rule
+from compiler.fleet.rules import Edit, Path, Rule
 from compiler.fleet.state import State, apply
 
 _COMMAND, _PORT = "serve.command", "serve.port"
@@ -49,8 +49,8 @@ class Settler:
     layers: Layers
     declared: Declared
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    removals: dict[Edit, bool] = field(default_factory=dict)
-    """Whether an edit that removes has removed anything, for those that were applied."""
+    removals: dict[Path, bool] = field(default_factory=dict)
+    """Whether an edit that removes has removed anything, by its place, for those that were applied."""
     _supposed: dict[tuple[int, ...], Settled] = field(default_factory=dict)
     _fields: dict[str, Field | None] = field(default_factory=dict)
     _checked: set[tuple[str, str]] = field(default_factory=set)
@@ -139,7 +139,7 @@ class Settler:
         """Note what a removal removed; report a command that begins with no program after the edit."""
         after = state[edit.target.field]
         if edit.rule is Rule.REMOVE:
-            self.removals[edit] = self.removals.get(edit, False) or before != after
+            self.removals[edit.at] = self.removals.get(edit.at, False) or before != after
         if edit.target.field == _COMMAND and after and not after[0].startswith("/"):
             message = f"With this, `{edit.target.path}` begins with `{after[0]}`, which is not an absolute path."
             help = "A command begins with the absolute path of a program: give it as a whole, with `replace`."
