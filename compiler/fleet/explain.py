@@ -50,6 +50,8 @@ class _Frame:
     base: Settled
     causes: dict[Field, dict[Any, list[_Cause]]]
     """By field and value of the one of its items that the fewest causes have."""
+    values: dict[Field, Any] = field(default_factory=dict)
+    """Of the base, as they are asked for."""
     differences: dict[int, tuple[Settled, Differences]] = field(default_factory=dict)
     """Of configurations that others refine, by identity; the last one is enough, as they come in turn."""
 
@@ -61,12 +63,13 @@ class _Frame:
         if id(whole) not in self.differences:
             self.differences = {id(whole): (whole, differences(whole, self.base))}
         found = self.differences[id(whole)][1].copy()
-        for target in settled.refined:
-            value = _value(settled, target)
-            if value == _value(self.base, target):
+        for target, value in settled.refined.items():
+            if target not in self.values:
+                self.values[target] = _value(self.base, target)
+            if (told := exact(value)) == self.values[target]:
                 found.pop(target, None)
             else:
-                found[target] = value
+                found[target] = told
         return found
 
 

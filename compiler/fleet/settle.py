@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -35,7 +36,7 @@ class Settled:
     texts: dict[str, str]
     refines: Settled | None = None
     """The configuration that it differs from in nothing but `refined`, if it was made from one."""
-    refined: tuple[Field, ...] = ()
+    refined: Mapping[Field, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -79,19 +80,13 @@ class Settler:
         """The configuration of a device that has values of its own, beside `whole`, which its clauses give."""
         below, above = self.layers.split(matched)
         start = self.suppose(below).states if above else whole.states
-        touched: dict[str, State] = {}
-        refined = []
+        refined = {}
         for path, value in device.values:
-            target = self.target(path)
-            if target is None or target.scope not in start:
-                continue
-            state = touched.get(target.scope)
-            if state is None:
-                state = touched[target.scope] = start[target.scope].copy()
-            apply(state, target, Rule.REPLACE, value)
-            refined.append(target)
-            if target.field in _REFERENCES:
-                self._check(target.field, value, device)
+            if (target := self.target(path)) and target.scope in start:
+                refined[target] = value
+                if target.field in _REFERENCES:
+                    self._check(target.field, value, device)
+        touched = _with_values(start, refined)
         if above:
             own = ((overlay, edit) for overlay, edit in edits_of(above) if edit.target.scope in touched)
             self._lay(touched, own, real=True)
@@ -101,7 +96,7 @@ class Settler:
             return self._made(states)
         made = self._remade(whole, states, touched)
         if not above:
-            made.refines, made.refined = whole, tuple(refined)
+            made.refines, made.refined = whole, refined
         return made
 
     def target(self, path: str) -> Field | None:
@@ -217,6 +212,23 @@ class Settler:
             layer.place,
             tuple(sorted(state["parameters"].items())),
         )
+
+
+def _with_values(start: Mapping[str, State], values: Mapping[Field, Any]) -> dict[str, State]:
+    """The states of `start` that these values change, changed."""
+    touched: dict[str, State] = {}
+    for (scope, key, name), value in values.items():
+        state = touched.get(scope)
+        if state is None:
+            state = touched[scope] = start[scope].copy()
+        if name:
+            entries = state[key]
+            if entries is start[scope][key]:
+                entries = state[key] = entries.copy()
+            entries[name] = value
+        else:
+            state[key] = value
+    return touched
 
 
 def privacy_of(state: State) -> Privacy:
