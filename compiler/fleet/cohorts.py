@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from compiler.fleet.conflicts import Conflicts
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Origins
+from compiler.fleet.graph import Cohort, Device, DeviceClass, Origins, Privacy, Run
 from compiler.fleet.names import Facts, Names
 from compiler.fleet.settle import Settled, Settler
 
@@ -21,10 +23,11 @@ Ways = Mapping[tuple[str, tuple[int, ...]], list[Device]]
 class _Group:
     """Devices of one configuration, in as many lists as ways lead to it."""
 
-    device_class: str
-    facts: Facts
-    settled: Settled
-    devices: list[Sequence[Device]] = field(default_factory=list)
+    name: str
+    hardware: DeviceClass
+    runs: tuple[Run, ...]
+    privacy: Privacy
+    devices: list[Sequence[Device]]
 
 
 @dataclass(slots=True)
@@ -47,7 +50,10 @@ class Sorter:
                 self._place(device_class, matched, devices)
             else:
                 idle += devices
-        made = {identity: self._cohort(identity, group) for identity, group in self._groups.items()}
+        made = {
+            identity: Cohort(group.name, group.hardware, group.runs, _by_id(group.devices), group.privacy, self.origins)
+            for identity, group in self._groups.items()
+        }
         return _told_apart(made), _by_id([idle])
 
     def _place(self, device_class: str, matched: tuple[int, ...], devices: list[Device]) -> None:
@@ -63,24 +69,23 @@ class Sorter:
                 plain.append(device)
         if plain:
             self._add(device_class, (), settled, plain)
+        if own:
+            self.conflicts.look_at_columns(matched, devices, self.settler.target)
         for (values, facts), members in own.items():
-            if values:
-                for member in members:
-                    self._compare(matched, member)
-            refined = self.settler.refine(matched, members[0]) if values else settled
-            self._add(device_class, self._hardware_of(device_class, facts)[1], refined, members)
-
-    def _compare(self, matched: tuple[int, ...], device: Device) -> None:
-        targets = ((self.settler.target(path), value) for path, value in device.values)
-        self.conflicts.look_at_columns(matched, device, ((target, value) for target, value in targets if target))
+            refined = self.settler.refine(settled, matched, members[0]) if values else settled
+            self._add(device_class, facts, refined, members)
 
     def _add(self, device_class: str, facts: Facts, settled: Settled, devices: Sequence[Device]) -> None:
-        if settled.runs:
-            text = f"{device_class}\n{facts!r}\n{settled.text}"
-            identity = sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-            group = self._groups.get(identity)
-            if group is None:
-                group = self._groups[identity] = _Group(device_class, facts, settled)
+        if not settled.runs:
+            return
+        hardware, differ = self._hardware_of(device_class, facts) if facts else (self.usable[device_class], ())
+        text = f"{device_class}\n{differ!r}\n{settled.text}"
+        identity = sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+        group = self._groups.get(identity)
+        if group is None:
+            name = self.names.name(device_class, settled, differ, identity)
+            self._groups[identity] = _Group(name, hardware, tuple(settled.runs.values()), settled.privacy, [devices])
+        else:
             group.devices.append(devices)
 
     def _hardware_of(self, device_class: str, facts: Facts) -> tuple[DeviceClass, Facts]:
@@ -92,17 +97,6 @@ class Sorter:
             known = (replace(hardware, **dict(differ)) if differ else hardware), differ
             self._hardware[device_class, facts] = known
         return known
-
-    def _cohort(self, identity: str, group: _Group) -> Cohort:
-        hardware, _ = self._hardware_of(group.device_class, group.facts)
-        return Cohort(
-            self.names.name(group.device_class, group.settled, group.facts, identity),
-            hardware,
-            tuple(group.settled.runs.values()),
-            _by_id(group.devices),
-            group.settled.privacy,
-            self.origins,
-        )
 
 
 def _told_apart(cohorts: Mapping[str, Cohort]) -> tuple[Cohort, ...]:
@@ -117,5 +111,7 @@ def _told_apart(cohorts: Mapping[str, Cohort]) -> tuple[Cohort, ...]:
 
 def _by_id(lists: Iterable[Sequence[Device]]) -> tuple[Device, ...]:
     """The devices of lists that are each in order."""
-    several = tuple(device for devices in lists for device in devices)
-    return tuple(sorted(several, key=lambda device: device.id))
+    listed = list(lists)
+    if len(listed) == 1 and len(listed[0]) == 1:
+        return tuple(listed[0])
+    return tuple(sorted(chain.from_iterable(listed), key=attrgetter("id")))

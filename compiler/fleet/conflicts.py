@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -12,7 +12,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import exact_bytes
 from compiler.fleet.explain import exact
-from compiler.fleet.fields import Field, Kind
+from compiler.fleet.fields import PRIVACY, Field, Kind
 from compiler.fleet.findings import Findings
 from compiler.fleet.graph import Device
 from compiler.fleet.layers import Layers, OverlayLayer
@@ -41,34 +41,35 @@ class Conflicts:
 
     layers: Layers
     _clashes: dict[_Key, _Clash] = field(default_factory=dict)
-    _by_columns: dict[tuple[int, ...], dict[Field, _Deed]] = field(default_factory=dict)
 
     def look(self, matched: tuple[int, ...], devices: Sequence[Device]) -> None:
         """Compare the overlays of these clauses, which match these devices."""
         applied = self.layers.applied(matched)
         if len(applied) < 2:
             return
+        runs = self.layers.runs
+        scopes = {PRIVACY, *(runs[number].scope for number in matched if number < len(runs))}
         for _, group in groupby(applied, key=lambda overlay: overlay.rank):
             overlays = list(group)
             if len(overlays) > 1:
-                for one, other in _disagreeing(overlays):
+                for one, other in _disagreeing(overlays, scopes):
                     earlier, later = sorted((one, other), key=lambda deed: deed[0].number)
                     key = later[0].number, earlier[0].number, _narrower(one[1].target, other[1].target)
                     self._note(key, _Clash(later, earlier, devices[0], earlier[1].value), len(devices))
 
-    def look_at_columns(self, matched: tuple[int, ...], device: Device, values: Iterable[tuple[Field, Any]]) -> None:
-        """Compare what the columns of a device set with the overlays of the same rank."""
-        at_rank = self._by_columns.get(matched)
-        if at_rank is None:
-            rank = self.layers.column_rank
-            overlays = (overlay for overlay in self.layers.applied(matched) if overlay.rank == rank)
-            at_rank = {edit.target: (overlay, edit) for overlay in overlays for edit in overlay.edits}
-            self._by_columns[matched] = at_rank
-        if at_rank:
-            for target, value in values:
-                deed = at_rank.get(target) or at_rank.get(target._replace(name=""))
-                if deed and not (deed[1].rule is Rule.REPLACE and exact(deed[1].value) == exact(value)):
-                    self._note((deed[0].number, -1, target), _Clash(deed, None, device, value), 1)
+    def look_at_columns(
+        self, matched: tuple[int, ...], devices: Iterable[Device], target_of: Callable[[str], Field | None]
+    ) -> None:
+        """Compare what the columns of devices set with the overlays of these clauses that have the same rank."""
+        rank = self.layers.column_rank
+        overlays = (overlay for overlay in self.layers.applied(matched) if overlay.rank == rank)
+        at_rank = {edit.target: (overlay, edit) for overlay in overlays for edit in overlay.edits}
+        for device in devices if at_rank else ():
+            for path, value in device.values:
+                if target := target_of(path):
+                    deed = at_rank.get(target) or at_rank.get(target._replace(name=""))
+                    if deed and not (deed[1].rule is Rule.REPLACE and exact(deed[1].value) == exact(value)):
+                        self._note((deed[0].number, -1, target), _Clash(deed, None, device, value), 1)
 
     def _note(self, key: _Key, clash: _Clash, devices: int) -> None:
         known = self._clashes.setdefault(key, clash)
@@ -89,13 +90,12 @@ class Conflicts:
         on = f"on {clash.devices:,} devices, such as" if clash.devices > 1 else "on"
         if clash.earlier is None:
             place, other = clash.device.place, "a column of the inventory"
-            does = f"the column {_sets(Rule.REPLACE, edit.target, clash.value)} in this row"
+            does = _sets(Rule.REPLACE, edit.target, clash.value)
         else:
-            place, other = self.layers.places.value(*clash.earlier[1].at), f"another overlay of {rank}"
-            does = f"that one {_sets(clash.earlier[1].rule, clash.earlier[1].target, clash.earlier[1].value)}"
-        message = f"This {_sets(edit.rule, edit.target, edit.value)} `{edit.target.path}`"
+            place, other = self.layers.places.value(*clash.earlier[1].at), f"another one of {rank}"
+            does = _sets(clash.earlier[1].rule, clash.earlier[1].target, clash.earlier[1].value)
         message = (
-            f"`{edit.target.path}`: this overlay {_sets(edit.rule, edit.target, edit.value)} and {other} does not, "
+            f"`{edit.target.path}`: this overlay {_sets(edit.rule, edit.target, edit.value)}, {other} {does}, "
             f"{on} `{clash.device.id}`."
         )
         return Diagnostic(
@@ -103,7 +103,7 @@ class Conflicts:
             message,
             self.layers.places.value(*edit.at),
             help="Give the one that shall win a higher `priority`, or a more specific `match`.",
-            related=((place, does),),
+            related=((place, f"{other} {does}"),),
         )
 
 
@@ -111,12 +111,14 @@ def _narrower(one: Field, other: Field) -> Field:
     return one if one.name else other
 
 
-def _disagreeing(overlays: list[OverlayLayer]) -> Iterator[tuple[_Deed, _Deed]]:
+def _disagreeing(overlays: list[OverlayLayer], scopes: set[str]) -> Iterator[tuple[_Deed, _Deed]]:
     """Each deed that disagrees with the first one at the same value, or with what drops it with its mapping."""
     seen: dict[Field, _Deed] = {}
     whole: list[_Deed] = []
     for overlay in overlays:
         for edit in overlay.edits:
+            if edit.target.scope not in scopes:
+                continue
             first = seen.setdefault(edit.target, (overlay, edit))
             if first[0] is not overlay and _differ(first[1], edit):
                 yield first, (overlay, edit)

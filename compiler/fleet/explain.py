@@ -15,6 +15,7 @@ from compiler.fleet.settle import Settled, Settler
 from compiler.fleet.words import Part
 
 _PORT = "serve.port"
+_EXACT = frozenset({str, int, tuple, type(None)})
 _GONE = "\0gone"
 """Stands for an entry of a mapping that was removed. No text of YAML has this character."""
 
@@ -35,7 +36,8 @@ class Effect:
 class _Cause(NamedTuple):
     """An effect on one class and its runs: `same` are values it sets to what they are there anyway."""
 
-    order: int
+    order: tuple[bool, int]
+    """Effects that set values of further runs come last, then the order of the blueprint counts."""
     part: Part
     items: tuple[Item, ...]
     same: tuple[Field, ...]
@@ -46,8 +48,29 @@ class _Frame:
     """A class with the runs that are on it: the configuration without overlays but those for the class."""
 
     base: Settled
-    causes: dict[Item, list[_Cause]]
-    """By the one of its items that the fewest causes have."""
+    causes: dict[Field, dict[Any, list[_Cause]]]
+    """By field and value of the one of its items that the fewest causes have."""
+    values: dict[Field, Any] = field(default_factory=dict)
+    """Of the base, as they are asked for."""
+    differences: dict[int, tuple[Settled, Differences]] = field(default_factory=dict)
+    """Of configurations that others refine, by identity; the last one is enough, as they come in turn."""
+
+    def differing(self, settled: Settled) -> Differences:
+        """What is not as in the base. The caller may change it."""
+        whole = settled.refines
+        if whole is None:
+            return differences(settled, self.base)
+        if id(whole) not in self.differences:
+            self.differences = {id(whole): (whole, differences(whole, self.base))}
+        found = self.differences[id(whole)][1].copy()
+        for target, value in settled.refined.items():
+            if target not in self.values:
+                self.values[target] = _value(self.base, target)
+            if (told := exact(value)) == self.values[target]:
+                found.pop(target, None)
+            else:
+                found[target] = told
+        return found
 
 
 @dataclass(slots=True)
@@ -69,25 +92,23 @@ class Explainer:
         most comes first, then the one that explains most of the rest, and so on.
         """
         frame = self._frame(device_class, settled)
-        left = differences(settled, frame.base)
-        if not left:
+        left = frame.differing(settled)
+        causes = []
+        for target, value in left.items():
+            if (by_value := frame.causes.get(target)) and value in by_value:
+                causes += [cause for cause in by_value[value] if _holds(cause, left)]
+        if not causes:
             return [], left
         held = set(left.items())
-        causes = [
-            cause
-            for item in held
-            for cause in frame.causes.get(item, ())
-            if held.issuperset(cause.items) and left.keys().isdisjoint(cause.same)
-        ]
         chosen: list[_Cause] = []
         while held and causes:
-            best = max(causes, key=lambda cause: (len(held.intersection(cause.items)), -cause.order))
+            best = max(causes, key=lambda cause: (len(held.intersection(cause.items)), *_first(cause)))
             if held.isdisjoint(best.items):
                 break
             chosen.append(best)
             held.difference_update(best.items)
         rest = {field: value for field, value in left.items() if (field, value) in held}
-        return [cause.part for cause in sorted(chosen)], rest
+        return [cause.part for cause in sorted(chosen, key=lambda cause: cause.order[1])], rest
 
     def _frame(self, device_class: str, settled: Settled) -> _Frame:
         key = (device_class, *settled.ports)
@@ -101,14 +122,15 @@ class Explainer:
         numbers += [
             count + number
             for number, overlay in enumerate(self.layers.overlays)
-            if not overlay.clause.labels and device_class in overlay.clause.match[CLASS]
+            if not overlay.clause.asks_more and device_class in overlay.clause.match[CLASS]
         ]
         base = self.settler.suppose(tuple(numbers))
         causes = list(self._causes(device_class, base, tuple(numbers)))
         seen = Counter(item for cause in causes for item in cause.items)
-        index: dict[Item, list[_Cause]] = {}
+        index: dict[Field, dict[Any, list[_Cause]]] = {}
         for cause in causes:
-            index.setdefault(min(cause.items, key=seen.__getitem__), []).append(cause)
+            target, value = min(cause.items, key=seen.__getitem__)
+            index.setdefault(target, {}).setdefault(value, []).append(cause)
         return _Frame(base, index)
 
     def _causes(self, device_class: str, base: Settled, numbers: tuple[int, ...]) -> Iterator[_Cause]:
@@ -124,7 +146,27 @@ class Explainer:
             else:
                 items, same = _split(effect.items, base)
             if items:
-                yield _Cause(order, effect.part, items, same)
+                partly = any(edit.target.scope not in base.states for edit in able[0].edits)
+                yield _Cause((partly, order), effect.part, items, same)
+
+
+def _holds(cause: _Cause, left: Differences) -> bool:
+    """Whether all values of the cause are those of a configuration with these differences."""
+    for target, value in cause.items:
+        if target not in left or left[target] != value:
+            return False
+    return not any(target in left for target in cause.same)
+
+
+def _value(settled: Settled, target: Field) -> Any:
+    value = settled.states[target.scope][target.field]
+    return exact(value.get(target.name, _GONE)) if target.name else exact(value)
+
+
+def _first(cause: _Cause) -> tuple[bool, int]:
+    """Greater for what comes first."""
+    partly, order = cause.order
+    return not partly, -order
 
 
 def differences(settled: Settled, base: Settled) -> Differences:
@@ -157,7 +199,7 @@ def _entries(scope: str, name: str, value: Mapping[str, Any], below: Mapping[str
 
 def exact(value: Any) -> Any:
     """What tells `1`, `1.0` and `true` apart, which are equal in Python."""
-    return value if isinstance(value, str | tuple | None) or type(value) is int else repr((value,))
+    return value if type(value) in _EXACT else repr((value,))
 
 
 def _split(items: tuple[Item, ...], base: Settled) -> tuple[tuple[Item, ...], tuple[Field, ...]]:
@@ -179,7 +221,7 @@ def _effects(layers: Layers) -> Iterator[Effect]:
     """The overlays by what they do, in the order of the blueprint."""
     alike: dict[Any, list[OverlayLayer]] = {}
     for overlay in sorted(layers.overlays, key=lambda overlay: overlay.number):
-        if overlay.clause.labels and overlay.edits:
+        if overlay.clause.asks_more and overlay.edits:
             deed = frozenset((edit.target, edit.rule, _hashable(edit.value)) for edit in overlay.edits)
             alike.setdefault(deed, []).append(overlay)
     for overlays in alike.values():

@@ -35,6 +35,11 @@ class Clause:
         """What it asks beside the class."""
         return {key: values for key, values in self.match.items() if key != CLASS}
 
+    @property
+    def asks_more(self) -> bool:
+        """Whether it asks for anything beside the class."""
+        return len(self.match) > (CLASS in self.match)
+
     def items(self, places: Places) -> Iterator[tuple[str, str, Span]]:
         """Each key and value with the value's place."""
         for key, values in self.match.items():
@@ -55,7 +60,7 @@ class Matcher:
         listed = [clause.match for clause in clauses]
         values = Counter(key for match in listed for key, wanted in match.items() for _ in wanted)
         self._labels = sorted({key for match in listed for key in match} - {CLASS, DEVICE})
-        self._clauses = [{key: frozenset(wanted) for key, wanted in match.items()} for match in listed]
+        self._several = {number: match for number, match in enumerate(listed) if len(match) > 1}
         self._free: list[int] = []
         self._by_value: dict[str, dict[str, list[int]]] = {}
         for number, match in enumerate(listed):
@@ -91,7 +96,8 @@ class Matcher:
         return tuple(sorted(found))
 
     def _matches(self, number: int, has: Mapping[str, str | None]) -> bool:
-        return all(has[key] in wanted for key, wanted in self._clauses[number].items())
+        """Whether a clause that was found by one key is met in its other keys too."""
+        return all(has[key] in wanted for key, wanted in self._several.get(number, {}).items())
 
 
 def comparable(ids: set[str]) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from compiler.base.units import exact_bytes
 from compiler.fleet.explain import Explainer
-from compiler.fleet.fields import Field
+from compiler.fleet.fields import PRIVACY, Field
 from compiler.fleet.layers import Layers
 from compiler.fleet.settle import Settled
 from compiler.fleet.words import Part, class_words, distinct, kebab, part_words, slug
@@ -47,6 +47,7 @@ class Names:
         self._words = distinct({part: part_words(part) for part in {*self._runs.values(), *overlays}})
         self._vocabulary = {*self._words.values()}
         self._starts = {*self._classes.values()}
+        self._fields: dict[Field, str] = {}
         self._sure: dict[tuple[str, ...], bool] = {}
 
     def name(self, device_class: str, settled: Settled, facts: Facts, identity: str) -> str:
@@ -58,19 +59,23 @@ class Names:
         words = [self._classes[device_class]]
         words += [self._words[self._runs[scope]] for scope in settled.runs if scope in self._runs]
         words += [self._words[part] for part in chosen]
-        values = [f"{name}-{_written(name, value)}" for name, value in facts]
-        values += [self._value_words(field, left[field]) for field in sorted(left)]
-        exact = len(values) <= _SHOWN and all(field.field in _EXACT for field in left)
-        words += values[:_SHOWN]
+        words += [f"{name}-{_written(name, value)}" for name, value in facts[:_SHOWN]]
+        if left and len(facts) < _SHOWN:
+            shown = sorted(left)[: _SHOWN - len(facts)]
+            words += [self._value_words(field, left[field]) for field in shown]
+        exact = len(left) + len(facts) <= _SHOWN and all(field.field in _EXACT for field in left)
         text = "-".join(words)
         if exact and len(text) <= _LONGEST and self._is_sure(tuple(words)):
             return text
         return f"{text[: _LONGEST - _HASH - 1].rstrip('-')}-{identity[:_HASH]}"
 
     def _value_words(self, field: Field, value: Any) -> str:
-        scope = f"{slug(field.scope.partition('.')[2])}-" if self._several and field.scope != "privacy" else ""
-        name = slug(field.name) if field.name else kebab(field.field.rpartition(".")[2])
-        return f"{scope}{name}-{_written(field.field, value)}".strip("-")
+        words = self._fields.get(field)
+        if words is None:
+            scope = f"{slug(field.scope.partition('.')[2])}-" if self._several and field.scope != PRIVACY else ""
+            name = slug(field.name) if field.name else kebab(field.field.rpartition(".")[2])
+            words = self._fields[field] = f"{scope}{name}".strip("-")
+        return f"{words}-{_written(field.field, value)}".strip("-")
 
     def _is_sure(self, words: tuple[str, ...]) -> bool:
         """Whether the words can be read in one way only. `pi` at `5-a` reads as `pi-5` at `a`, if both are there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from compiler.fleet.fields import PRIVACY, Field, find
 from compiler.fleet.graph import Device, Origin, Setting
@@ -15,8 +15,17 @@ from compiler.fleet.rules import Edit, Rule
 from compiler.fleet.state import State, apply
 
 PORT = "serve.port"
-Change = tuple[Field, Rule, Any, Origin]
-"""What changes; the origin has the place, and no value yet."""
+
+
+class Change(NamedTuple):
+    """What changes; the origin has the place, and no value yet."""
+
+    target: Field
+    rule: Rule
+    value: Any
+    origin: Origin
+    kept: frozenset[str] = frozenset()
+    """Entries that are set anew where the whole mapping is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +48,9 @@ class FleetOrigins:
 def provenance(layers: Layers, matched: tuple[int, ...], device: Device | None) -> dict[str, Setting]:
     """By path inside the fleet, for a device that these clauses match, or for any one without values of its own."""
     states, chains = _own(layers, matched)
-    for target, rule, value, origin in _changes(layers, matched, device):
-        if target.scope in states:
-            _record(states[target.scope], chains, (target, rule, value, origin))
+    for change in _changes(layers, matched, device):
+        if change.target.scope in states:
+            _record(states[change.target.scope], chains, change)
     ports = give_ports({scope: state[PORT] for scope, state in states.items() if scope != PRIVACY})
     for scope, port in ports.items():
         chain = chains[Field(scope, PORT, "")]
@@ -78,21 +87,23 @@ def _changes(layers: Layers, matched: tuple[int, ...], device: Device | None) ->
         names = [run.name for run in layers.runs]
         for path, value in device.values:
             if target := find(path, names):
-                yield target, Rule.REPLACE, value, Origin(None, device.place, "device", column=True)
+                yield Change(target, Rule.REPLACE, value, Origin(None, device.place, "device", column=True))
     yield from (_change(layers, *edit) for edit in edits_of(above))
 
 
 def _change(layers: Layers, overlay: OverlayLayer, edit: Edit) -> Change:
     place = layers.places.value(*edit.at)
-    return edit.target, edit.rule, edit.value, Origin(None, place, layers.name_of(overlay), edit.rule)
+    entries = (other.target for other in overlay.edits if other.target[:2] == edit.target[:2])
+    kept = frozenset() if edit.target.name else frozenset(entry.name for entry in entries)
+    return Change(edit.target, edit.rule, edit.value, Origin(None, place, layers.name_of(overlay), edit.rule), kept)
 
 
 def _record(state: State, chains: dict[Field, list[Origin]], change: Change) -> None:
     """Apply one change, and note it at the value; one to a whole mapping, at each entry that it drops."""
-    target, rule, value, origin = change
+    target, rule, value, origin, kept = change
     dropped = state[target.field] if isinstance(state[target.field], dict) and not target.name else ()
     apply(state, target, rule, value)
-    for name in dropped:
+    for name in (name for name in dropped if name not in kept):
         chains[target._replace(name=name)].append(origin._replace(rule=Rule.REMOVE))
     if target.name or not isinstance(state[target.field], dict):
         after = state[target.field].get(target.name) if target.name else state[target.field]

@@ -15,7 +15,7 @@ from compiler.fleet.findings import Findings
 from compiler.fleet.inventory import Inventory
 from compiler.fleet.layers import Layers, OverlayLayer, RunLayer
 from compiler.fleet.match import CLASS, DEVICE, Clause, comparable
-from compiler.fleet.rules import Edit
+from compiler.fleet.rules import Edit, Path
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Reach:
     def __post_init__(self) -> None:
         self._ids = {device.id for device in self.inventory.devices}
 
-    def check(self, ways: Iterable[tuple[int, ...]], removals: Mapping[Edit, bool]) -> list[Diagnostic]:
+    def check(self, ways: Iterable[tuple[int, ...]], removals: Mapping[Path, bool]) -> list[Diagnostic]:
         """Report names that nobody declared; warn of runs and overlays, or parts of them, that do nothing.
 
         `ways` are the sets of clauses that match some device, `removals` tells which edits removed anything.
@@ -121,14 +121,14 @@ class Reach:
         message = f"No device of fleet `{self.fleet}` matches this overlay."
         return Diagnostic(Code.OVERLAY_UNUSED, message, place, help=self._why(overlay.clause))
 
-    def _unused_parts(self, number: int, overlay: OverlayLayer, removals: Mapping[Edit, bool]) -> None:
+    def _unused_parts(self, number: int, overlay: OverlayLayer, removals: Mapping[Path, bool]) -> None:
         """Warn of runs that no matching device has, and of removals that removed nothing."""
         used = {run.scope for index, run in enumerate(self.layers.runs) if index in self._met}
         for scope in dict.fromkeys(edit.target.scope for edit in overlay.edits):
             if scope != PRIVACY and scope in used and (number, scope) not in self._beside:
                 self.findings.add(Code.OVERLAY_UNUSED, partial(self._unused_values, overlay, scope))
         for edit in overlay.edits:
-            if removals.get(edit) is False:
+            if removals.get(edit.at) is False:
                 self.findings.add(Code.OVERLAY_UNUSED, partial(self._idle_removal, edit))
 
     def _unused_values(self, overlay: OverlayLayer, scope: str) -> Diagnostic:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -13,10 +14,11 @@ from compiler.fleet.graph import Device, Privacy, Run
 from compiler.fleet.layers import Layers, OverlayLayer, RunLayer, edits_of
 from compiler.fleet.ports import give_ports
 from compiler.fleet.provenance import provenance
-from compiler.fleet.rules import Edit, Rule
+from compiler.fleet.rules import Edit, Path, Rule
 from compiler.fleet.state import State, apply
 
 _COMMAND, _PORT = "serve.command", "serve.port"
+_REFERENCES = ("model", "recipe")
 
 
 @dataclass(slots=True)
@@ -32,6 +34,9 @@ class Settled:
     """Those whose model and recipe could be resolved. That the others could not was reported."""
     privacy: Privacy
     texts: dict[str, str]
+    refines: Settled | None = None
+    """The configuration that it differs from in nothing but `refined`, if it was made from one."""
+    refined: Mapping[Field, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -45,26 +50,22 @@ class Settler:
     layers: Layers
     declared: Declared
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    removals: dict[Edit, bool] = field(default_factory=dict)
-    """Whether an edit that removes has removed anything, for those that were applied."""
-    _settled: dict[tuple[int, ...], Settled] = field(default_factory=dict)
+    removals: dict[Path, bool] = field(default_factory=dict)
+    """Whether an edit that removes has removed anything, by its place, for those that were applied."""
     _supposed: dict[tuple[int, ...], Settled] = field(default_factory=dict)
     _fields: dict[str, Field | None] = field(default_factory=dict)
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def settle(self, matched: tuple[int, ...]) -> Settled:
         """The configuration of the devices that the clauses of these numbers match."""
-        found = self._settled.get(matched)
-        if found is None:
-            states = self._states(matched)
-            self._lay(states, edits_of(self.layers.applied(matched)), real=True)
-            self._check_ports(states, matched, None)
-            found = self._settled[matched] = self._made(states)
-        return found
+        states = self._states(matched)
+        self._lay(states, edits_of(self.layers.applied(matched)), real=True)
+        self._check_ports(states, matched, None)
+        return self._made(states)
 
     def suppose(self, matched: tuple[int, ...]) -> Settled:
         """The configuration that these clauses would give: no device needs to have it, and nothing is reported."""
-        found = self._settled.get(matched) or self._supposed.get(matched)
+        found = self._supposed.get(matched)
         if found is None:
             found = self._supposed[matched] = self.fresh(matched)
         return found
@@ -75,21 +76,17 @@ class Settler:
         self._lay(states, edits_of(self.layers.applied(matched)), real=False)
         return self._made(states)
 
-    def refine(self, matched: tuple[int, ...], device: Device) -> Settled:
-        """The configuration of a device that has values of its own, beside what its clauses give."""
+    def refine(self, whole: Settled, matched: tuple[int, ...], device: Device) -> Settled:
+        """The configuration of a device that has values of its own, beside `whole`, which its clauses give."""
         below, above = self.layers.split(matched)
-        whole = self.settle(matched)
         start = self.suppose(below).states if above else whole.states
-        touched: dict[str, State] = {}
+        refined = {}
         for path, value in device.values:
-            target = self.target(path)
-            if target is None or target.scope not in start:
-                continue
-            if target.scope not in touched:
-                touched[target.scope] = start[target.scope].copy()
-            apply(touched[target.scope], target, Rule.REPLACE, tuple(value) if isinstance(value, list) else value)
-            if target.field in ("model", "recipe"):
-                self._check(target.field, value, device)
+            if (target := self.target(path)) and target.scope in start:
+                refined[target] = value
+                if target.field in _REFERENCES:
+                    self._check(target.field, value, device)
+        touched = _with_values(start, refined)
         if above:
             own = ((overlay, edit) for overlay, edit in edits_of(above) if edit.target.scope in touched)
             self._lay(touched, own, real=True)
@@ -97,13 +94,17 @@ class Settler:
         if any(state[_PORT] != whole.states[scope][_PORT] for scope, state in touched.items()):
             self._check_ports(states, matched, device)
             return self._made(states)
-        return self._remade(whole, states, touched)
+        made = self._remade(whole, states, touched)
+        if not above:
+            made.refines, made.refined = whole, refined
+        return made
 
     def target(self, path: str) -> Field | None:
         """What a column sets, by its path inside the fleet."""
-        if path not in self._fields:
-            self._fields[path] = find(path, [run.name for run in self.layers.runs])
-        return self._fields[path]
+        found = self._fields.get(path)
+        if found is None and path not in self._fields:
+            found = self._fields[path] = find(path, [run.name for run in self.layers.runs])
+        return found
 
     def _states(self, matched: tuple[int, ...]) -> dict[str, State]:
         """What the fleet itself says for the runs among the clauses. The states in it are shared."""
@@ -133,7 +134,7 @@ class Settler:
         """Note what a removal removed; report a command that begins with no program after the edit."""
         after = state[edit.target.field]
         if edit.rule is Rule.REMOVE:
-            self.removals[edit] = self.removals.get(edit, False) or before != after
+            self.removals[edit.at] = self.removals.get(edit.at, False) or before != after
         if edit.target.field == _COMMAND and after and not after[0].startswith("/"):
             message = f"With this, `{edit.target.path}` begins with `{after[0]}`, which is not an absolute path."
             help = "A command begins with the absolute path of a program: give it as a whole, with `replace`."
@@ -211,6 +212,23 @@ class Settler:
             layer.place,
             tuple(sorted(state["parameters"].items())),
         )
+
+
+def _with_values(start: Mapping[str, State], values: Mapping[Field, Any]) -> dict[str, State]:
+    """The states of `start` that these values change, changed."""
+    touched: dict[str, State] = {}
+    for (scope, key, name), value in values.items():
+        state = touched.get(scope)
+        if state is None:
+            state = touched[scope] = start[scope].copy()
+        if name:
+            entries = state[key]
+            if entries is start[scope][key]:
+                entries = state[key] = entries.copy()
+            entries[name] = value
+        else:
+            state[key] = value
+    return touched
 
 
 def privacy_of(state: State) -> Privacy:

@@ -11,8 +11,6 @@ from compiler.fleet.graph import Origin, Setting
 from compiler.fleet.rules import Rule
 from compiler.fleet.where import Answer, Finding
 
-_DID = {Rule.APPEND: "appended to", Rule.REMOVE: "removed"}
-
 
 def where_text(answer: Answer) -> str:
     """One paragraph per value: what it is and where, the line that set it, what that overrode."""
@@ -38,7 +36,11 @@ def _origin(origin: Origin | Setting) -> str:
         return f"set by a column of the inventory at {origin.place}"
     if origin.level == "fleet":
         return f"set at {origin.place}"
-    return f"{_DID.get(origin.rule, 'set')} by the overlay of level {origin.level} at {origin.place}"
+    if origin.rule is Rule.REMOVE:
+        did = "removed" if origin.value is None else "items removed"
+    else:
+        did = "appended to" if origin.rule is Rule.APPEND else "set"
+    return f"{did} by the overlay of level {origin.level} at {origin.place}"
 
 
 def _shown(path: str, value: Any) -> str:

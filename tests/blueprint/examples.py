@@ -97,7 +97,7 @@ FREE = {"models", "recipes", "deviceClasses", "fleets", "versions", "match", "en
 """Keys whose mappings take any name; `runs` too."""
 
 REQUIRED = {
-    "task", "license", "evaluate", "data", "versions", "steps", "kind", "scheme", "usd", "date", "inventory", "runs",
-    "targets", "max", "min", "apiVersion",
+    "task", "license", "evaluate", "data", "versions", "steps", "kind", "scheme", "usd", "date", "inventory", "targets",
+    "max", "min", "apiVersion",
 }  # fmt: skip
-"""Keys that have to be written wherever they may be; `match`, `model`, `recipe` and `source` in some mappings only."""
+"""Keys that have to be written wherever they may be; `match`, `model`, `recipe`, `runs`, `source` in some mappings."""

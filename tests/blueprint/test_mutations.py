@@ -103,7 +103,7 @@ def test_misspelt_key(path: Path) -> None:
 def test_key_left_out(path: Path) -> None:
     emitted = mutated(path, lambda container, step: container.pop(step))
     owner, key = path[:-1], path[-1]
-    needed = key in REQUIRED or (key in ("model", "recipe", "match", "source") and is_needed(path))
+    needed = key in REQUIRED or (key in ("model", "recipe", "match", "source", "runs") and is_needed(path))
     place = emitted.keys[owner] if owner else (1, 1)
     if needed:
         assert one(emitted)[:2] == ("SLM204", place)
@@ -119,6 +119,7 @@ def is_needed(path: Path) -> bool:
         "match": in_overlay,
         "model": not in_overlay,
         "recipe": not in_overlay,
+        "runs": not in_overlay,
     }[str(path[-1])]
 
 
@@ -172,6 +173,7 @@ def test_number_or_boolean_as_text(path: Path) -> None:
         path
         for path, value in NODES
         if isinstance(value, (dict, list)) and (path[-1] in NOT_EMPTY or path[-2:] == (0, "match"))
+        if path[-2:] != (0, "runs")
     ],
     ids=name_of,
 )

@@ -44,7 +44,8 @@ NASTY_COMMAND = (SERVER, '--motto=100% "$HOME" it\'s', ";", "", "-", "a\\b\n", "
 
 def _fleet(*runs: Run, **changes: object) -> Fleet:
     hardware = changes.pop("device_class", CLASS)
-    cohort = replace(COHORT, runs=runs, device_class=hardware)
+    privacy = changes.pop("privacy", PRIVACY)
+    cohort = replace(COHORT, runs=runs, device_class=hardware, privacy=privacy)
     return replace(FLEET, targets=TARGETS, cohorts=(cohort,), **changes)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from compiler.bundle.checks import check_targets
 from compiler.fleet.graph import Fleet, Setting, TargetUse
 from tests.bundle.scenarios import PLAIN, SERVED
 from tests.conftest import REPOSITORY
-from tests.values import CLASS, COHORT, PLACE
+from tests.values import CLASS, COHORT, PLACE, SameOrigins
 
 SET = Span(Source("shop.slmc.yaml", "a: b\n"), 1, 4, 1)
 
@@ -54,7 +54,7 @@ def test_a_cohort_in_the_place_of_the_index(name: str) -> None:
 def test_characters_that_not_every_target_can_carry(text: str, character: str) -> None:
     run = replace(SERVED, environment=(("A", "fine"), ("B", text)), command=("/bin/server", text))
     provenance = {"runs.chat.environment.B": Setting(text, SET), "runs.chat.serve.command": Setting(text, None)}
-    fleet = replace(PLAIN, cohorts=(replace(COHORT, runs=(run,), provenance=provenance),))
+    fleet = replace(PLAIN, cohorts=(replace(COHORT, runs=(run,), origins=SameOrigins(provenance)),))
     carry = f"the character {character}, which not every target can carry."
     assert found(fleet) == [
         Diagnostic(Code.BAD_VALUE, f"`B` has a value with {carry}", SET, "Remove the character."),

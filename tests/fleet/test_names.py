@@ -137,7 +137,7 @@ def test_words_that_run_together_are_told_apart(tmp_path: Path) -> None:
       - {match: {site: a}, runs: {assistant: {threads: 2}}}
 """
     fleet, _ = resolved(tmp_path, body, inventory(["x,pi,5-a", "y,pi-5,a"]))
-    shape = [re.sub("[0-9a-f]{8}$", "HASH", name) for name in cohorts(fleet)]
+    shape = [re.sub("[0-9a-f]{12}$", "HASH", name) for name in cohorts(fleet)]
     assert shape == ["pi-5-a-HASH", "pi-5-a-HASH"]
     assert len(set(cohorts(fleet))) == 2
 

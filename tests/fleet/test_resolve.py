@@ -12,6 +12,7 @@ from compiler.fleet.graph import (
     Fleet,
     Gate,
     Model,
+    Origin,
     Privacy,
     Recipe,
     Run,
@@ -82,7 +83,7 @@ def test_fleet_is_resolved_to_objects(tmp_path: Path) -> None:
             Cohort(
                 "office-berlin-paris",
                 OFFICE,
-                (Run("assistant", CHAT, SMALL, 3, 128, GIB, None, command, 9000, debug, PLACE),),
+                (Run("assistant", CHAT, SMALL, 2, 128, GIB, None, command, 9000, debug, PLACE),),
                 (device("berlin-2", "office"),),
                 privacy,
                 SameOrigins(),
@@ -124,7 +125,7 @@ def test_every_value_has_its_provenance(tmp_path: Path) -> None:
         "privacy.telemetry": "['latency'] @9 `telemetry`",
         "runs.assistant.model": "chat@1.4.0 @12 `chat@1.4.0`",
         "runs.assistant.recipe": "small @13 `small`",
-        "runs.assistant.threads": "3 @22 `3` < 2 @20 `2` < 4 default",
+        "runs.assistant.threads": "2 @20 `2` < 3 @22 `3` < 4 default",
         "runs.assistant.contextLength": "128 @20 `128` < None default",
         "runs.assistant.memoryLimit": "1073741824 @22 `1GiB` < None default",
         "runs.assistant.serve.image": "None default",
@@ -138,8 +139,8 @@ def test_every_value_has_its_provenance(tmp_path: Path) -> None:
 
 def show(setting: Setting) -> str:
     """The value with the line and the words that set it, then what that overrode."""
-    origins = [(setting.value, setting.place), *setting.overrode]
-    return " < ".join(f"{value} {words(at) if at else 'default'}" for value, at in origins)
+    origins: list[Setting | Origin] = [setting, *setting.overrode]
+    return " < ".join(f"{one.value} {words(one.place) if one.place else 'default'}" for one in origins)
 
 
 def words(place: Span) -> str:

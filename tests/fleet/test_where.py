@@ -31,7 +31,7 @@ def test_origins_are_counted_apart_also_within_a_cohort(tmp_path: Path) -> None:
     ]
     assert where_text(where([fleet], path, "lyon-2")[0]) == (
         f"{path}: 2 (on lyon-2)\n"
-        "  set at fleet.slmc.yaml:12:63\n"
+        "  set by the overlay of level device at fleet.slmc.yaml:12:63\n"
         "      - {match: {device: lyon-2}, runs: {assistant: {threads: 2}}}\n"
         "  overrides 4, the default\n"
     )
