@@ -21,10 +21,11 @@ from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
+from compiler.fleet.graph import Fleet
 from compiler.fleet.resolve import resolve
 from compiler.fleet.sources import check_sources, fingerprint
 from compiler.lock.changes import compare
-from compiler.lock.lock import baseline, from_lock, locked_sources, make
+from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
 from compiler.lock.publish import publish
 from compiler.lock.text import read
 from compiler.plan.planner import Tools, plan
@@ -57,11 +58,26 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
     documents = outcome.take(read_all(workspace))
     blueprint = outcome.take(merge(documents))
     catalogue = outcome.take(load())
+    outcome.blueprint = blueprint
     outcome.fleets = outcome.take(resolve(workspace, blueprint, catalogue))
     outcome.targets = outcome.take(check_targets(workspace, outcome.fleets))
     if not locked:
         outcome.diagnostics += check_sources(workspace, blueprint)
     return outcome
+
+
+def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, ...]) -> None:
+    """What `fleets` of a validated workspace need, as the lock has it: for questions, which build nothing.
+
+    Whether it fits its devices is not judged.
+    """
+    sources = outcome.take(fingerprint(workspace, fleets, locked_sources(last)))
+    if outcome.failed():
+        return
+    outcome.plan = plan(fleets, sources, baseline(last), Tools(step_versions(), tool_versions()))
+    outcome.artifacts = outcome.take(from_lock(outcome.plan, last))
+    if not outcome.failed():
+        outcome.estimates, _ = check(fleets, outcome.artifacts)
 
 
 def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
