@@ -30,7 +30,7 @@ def command(path: str, directory: str | None, device: str | None, output_format:
     output = Output(json=output_format == "json")
     asked = asked_file(path, directory)
     workspace = asked.workspace if asked else Path(directory or ".")
-    outcome = pipeline.validate(workspace, locked=asked is not None)
+    outcome = pipeline.validate(workspace, locked=True)
     if outcome.failed():
         output.diagnostics(outcome.diagnostics)
         return int(outcome.exit)
@@ -77,5 +77,7 @@ def _of_file(outcome: Outcome, asked: AskedFile, device: str | None) -> tuple[st
         return "", {}
     explained, given = outcome.take(explain(outcome, located, lock_text(path, lock), device))
     lines = outcome.take(chosen(explained, asked.name, asked.line))
+    if outcome.failed():
+        return "", {}
     answer = FileAnswer(asked.name, device, lines, asked.line is not None, remark(asked.on_disk, asked.name, given))
     return file_text(answer), file_data(answer)

@@ -12,7 +12,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Source
 from compiler.bundle.context import TargetFacts, cohort_context
-from compiler.bundle.index import device_index
+from compiler.bundle.index import DEVICES, device_index
 from compiler.bundle.manifest import ARTIFACTS, SUMS
 from compiler.bundle.render import render
 from compiler.bundle.targets import Target, inside
@@ -72,8 +72,8 @@ def locate(fleets: Iterable[Fleet], path: str) -> tuple[Located | None, list[Dia
     if path.endswith((".csv", f"/{SUMS}")) and (len(rest) < 3 or rest[0] not in cohorts):
         return Located(fleet, None, "", path), []
     if not rest or rest[0] not in cohorts:
-        near = did_you_mean(rest[0] if rest else "", cohorts)
-        return None, [_unknown(path, f"fleet `{first}` has no such cohort", near)]
+        near = did_you_mean(rest[0] if rest else "", [*cohorts, DEVICES])
+        return None, [_unknown(path, f"fleet `{first}` has no such cohort or index", near)]
     if len(rest) < 3:
         return None, [_unknown(path, "it is a folder", "Name a file of it.")]
     cohort = next(cohort for cohort in fleet.cohorts if cohort.name == rest[0])
@@ -105,8 +105,8 @@ def explain(
     data = files.get(located.name)
     if data is None:
         folder = bundles.bundles[0].folder
-        why = f"bundle `{folder}` has none of this name"
-        return nothing, [*diagnostics, _unknown(located.name, why, did_you_mean(located.name, files))]
+        path, why = f"{folder}/{located.name}", f"the bundle has no `{located.name}`"
+        return nothing, [*diagnostics, _unknown(path, why, did_you_mean(located.name, files))]
     scene = scene_of(outcome, located.fleet, located.cohort, lock, located.target, device)
     return (tuple(_of_bundle(scene, outcome.estimates[0], located.name, data.decode())), data), diagnostics
 
@@ -210,8 +210,9 @@ def _of_sum(number: int, line: str, scene: Origins) -> Explained:
     name = line[66:]
     if name != ARTIFACTS:
         return Explained(number, line, note=f"The sha256 of `{name}` beside it: ask for a line of that file.")
-    facts = [("runs", run.name, "artifact", "digest") for run in scene.cohort.runs]
-    return _resolved(scene, number, line, tuple(facts), f"The sha256 of `{name}` beside it, which names the artifacts.")
+    users = {run.artifact: run.name for run in reversed(scene.cohort.runs)}
+    facts = tuple(("runs", users[artifact], "artifact", "digest") for artifact in sorted(users))
+    return _resolved(scene, number, line, facts, f"The sha256 of `{name}` beside it, which names the artifacts.")
 
 
 def _resolved(scene: Origins, number: int, line: str, facts: tuple[Fact, ...], note: str) -> Explained:
