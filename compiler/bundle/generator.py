@@ -180,6 +180,16 @@ class TracingGenerator(CodeGenerator):
         super().visit_For(node, frame)
         self.writeline("environment.close()")
 
+    def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:
+        self.writeline(f"environment.begin_block({self.name!r}, {node.lineno})")
+        super().visit_FilterBlock(node, frame)
+        self.writeline("environment.end_block()")
+
+    def visit_CallBlock(self, node: nodes.CallBlock, frame: Frame) -> None:
+        self.writeline(f"environment.begin_block({self.name!r}, {node.lineno})")
+        super().visit_CallBlock(node, frame)
+        self.writeline("environment.end_block()")
+
     def visit_Assign(self, node: nodes.Assign, frame: Frame) -> None:
         self._assigned(node)
         super().visit_Assign(node, frame)

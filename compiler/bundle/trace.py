@@ -86,6 +86,8 @@ class TracingEnvironment(TargetEnvironment):
         self._scopes: list[set[Fact]] = [set()]
         """Of the `if` and `for` that are open now."""
         self._variables: dict[tuple[str, str], frozenset[Fact]] = {}
+        self._blocks: list[tuple[str, int]] = []
+        """The `filter` and `call` blocks that are open now: template and line."""
         self._assigning: list[tuple[str, list[str]]] = []
 
     def trace(self, file: TargetFile, context: Mapping[str, Any]) -> list[TracedLine]:
@@ -130,6 +132,14 @@ class TracingEnvironment(TargetEnvironment):
         made.plain = True
         return made
 
+    def begin_block(self, template: str, line: int) -> None:
+        self._blocks.append((template, line))
+        self.begin()
+
+    def end_block(self) -> None:
+        self._blocks.pop()
+        self._end()
+
     def named(self, template: str, name: str, value: Any) -> Any:
         self._add(self._variables.get((template, name), ()))
         if isinstance(value, _Text):
@@ -167,8 +177,11 @@ class TracingEnvironment(TargetEnvironment):
         return made
 
     def _whole(self, piece: str, template: str) -> _Piece:
-        """A piece as it is; what a filter made of a block has lost where it came from."""
-        return piece if isinstance(piece, _Piece) else self._piece(piece, template, 1, set())
+        """A piece as it is; what comes out of a block of a `filter` or `call` belongs to that as a whole."""
+        if isinstance(piece, _Piece):
+            return piece
+        at = self._blocks[-1] if self._blocks else (template, 1)
+        return self._piece(piece, *at, self._reading[-1] if self._reading else set())
 
 
 def _own(context: Mapping[str, Any]) -> dict[str, Any]:
