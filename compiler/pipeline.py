@@ -24,6 +24,7 @@ from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
+from compiler.fleet.graph import Fleet
 from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources, fingerprint
@@ -63,11 +64,26 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
     documents = outcome.take(read_all(workspace))
     blueprint = outcome.take(merge(documents))
     catalogue = outcome.take(load())
+    outcome.blueprint = blueprint
     outcome.fleets = outcome.take(resolve(workspace, blueprint, catalogue))
     outcome.targets = outcome.take(check_targets(workspace, outcome.fleets))
     if not locked:
         outcome.diagnostics += check_sources(workspace, blueprint)
     return outcome
+
+
+def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, ...]) -> None:
+    """What `fleets` of a validated workspace need, as the lock has it: for questions, which build nothing.
+
+    Whether it fits its devices is not judged.
+    """
+    sources = outcome.take(fingerprint(workspace, fleets, locked_sources(last)))
+    if outcome.failed():
+        return
+    outcome.plan = plan(fleets, sources, baseline(last), Tools(step_versions(), tool_versions()))
+    outcome.artifacts = outcome.take(from_lock(outcome.plan, last))
+    if not outcome.failed():
+        outcome.estimates, _ = check(fleets, outcome.artifacts)
 
 
 def compile(request: Request, progress: Callable[[str], None]) -> Outcome:

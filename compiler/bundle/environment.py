@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, Undefined, UndefinedError
+from jinja2.compiler import CodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import htmlsafe_json_dumps, missing
@@ -52,7 +53,7 @@ class Missing(StrictUndefined):
 class TargetEnvironment(SandboxedEnvironment):
     """Compiles the templates of one target; each is compiled once for all cohorts."""
 
-    code_generator_class = QuickGenerator
+    code_generator_class: type[CodeGenerator] = QuickGenerator
     intercepted_binops = frozenset({"**", "*"})
 
     def __init__(self, target: Target) -> None:

@@ -3,6 +3,8 @@
 Jinja asks the environment about each attribute and each value that is written. This code looks at
 the type first: a fact of slmc, a dict, text or a whole number needs no question. Whatever else there is
 goes Jinja's own way, so the sandbox judges what it judged before, and every error is the same.
+
+TracingGenerator is for questions instead: it makes code that says what it reads.
 """
 
 from __future__ import annotations
@@ -137,6 +139,71 @@ class QuickGenerator(CodeGenerator):
         if not isinstance(node, nodes.Filter) or node.name not in TEXT_FILTERS:
             return False
         return not (node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)
+
+
+class TracingGenerator(CodeGenerator):
+    """Jinja's own code, with calls of the environment (see trace.py) around what writes, decides or names something."""
+
+    _line = 1
+
+    def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
+        for child in node.nodes:
+            self._line = min([child.lineno, *(inner.lineno for inner in child.find_all(nodes.Node) if inner.lineno)])
+            super().visit_Output(nodes.Output([child], lineno=node.lineno), frame)
+
+    def _output_const_repr(self, group: Any) -> str:
+        return f"environment.constant({self.name!r}, {self._line}, {super()._output_const_repr(group)})"
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write(f"environment.piece(environment.begin(), {self.name!r}, {self._line}, ")
+        super()._output_child_pre(node, frame, finalize)
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        super()._output_child_post(node, frame, finalize)
+        self.write(")")
+
+    def visit_Name(self, node: nodes.Name, frame: Frame) -> None:
+        if node.ctx != "load":
+            super().visit_Name(node, frame)
+            return
+        self.write(f"environment.named({self.name!r}, {node.name!r}, ")
+        super().visit_Name(node, frame)
+        self.write(")")
+
+    def visit_If(self, node: nodes.If, frame: Frame) -> None:
+        self.writeline("environment.open()")
+        super().visit_If(node, frame)
+        self.writeline("environment.close()")
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:
+        self.writeline("environment.open()")
+        super().visit_For(node, frame)
+        self.writeline("environment.close()")
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:
+        self.writeline(f"environment.begin_block({self.name!r}, {node.lineno})")
+        super().visit_FilterBlock(node, frame)
+        self.writeline("environment.end_block()")
+
+    def visit_CallBlock(self, node: nodes.CallBlock, frame: Frame) -> None:
+        self.writeline(f"environment.begin_block({self.name!r}, {node.lineno})")
+        super().visit_CallBlock(node, frame)
+        self.writeline("environment.end_block()")
+
+    def visit_Assign(self, node: nodes.Assign, frame: Frame) -> None:
+        self._assigned(node)
+        super().visit_Assign(node, frame)
+        self.writeline("environment.assigned()")
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:
+        self._assigned(node)
+        super().visit_AssignBlock(node, frame)
+        self.writeline("environment.assigned()")
+
+    def _assigned(self, node: nodes.Assign | nodes.AssignBlock) -> None:
+        target = node.target
+        names = [target.name] if isinstance(target, nodes.Name) else [n.name for n in target.find_all(nodes.Name)]
+        self.writeline(f"environment.assign({self.name!r}, {names!r})")
 
 
 def _usual(node: nodes.Getattr) -> str | None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
-from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2 import Template
 
 from compiler.bundle.context import FileFacts, FleetFacts, RunFacts
 from compiler.bundle.environment import TargetEnvironment
-from compiler.bundle.targets import Target
+from compiler.bundle.generator import TracingGenerator
+from compiler.bundle.targets import Target, TargetFile
+from compiler.bundle.templates import Broken, compile_target
 
 Fact = tuple[str, ...]
 """Where a value stands in what templates see: `("runs", "counter", "threads")`, `("fleet", "privacy", "egress")`."""
@@ -30,6 +31,23 @@ class TracedLine:
     template_line: int
     facts: tuple[Fact, ...]
     conditions: tuple[Fact, ...]
+
+
+def maker(target: Target, context: Mapping[str, Any], name: str) -> tuple[TargetFile, dict[str, Any]] | None:
+    """Which entry of the target's `files` makes the file `name` of a bundle, and what it sees.
+
+    `context` is what the cohort's templates see, with `target`. What cannot be rendered makes no file.
+    """
+    compiled, _ = compile_target(target)
+    for entry in compiled:
+        for run in context["runs"] if entry.file.per_run else (None,):
+            seen = dict(context) if run is None else {**context, "run": run}
+            try:
+                if entry.path(seen).decode().strip() == name:
+                    return entry.file, seen
+            except Broken:
+                break
+    return None
 
 
 class _Text(str):
@@ -55,65 +73,10 @@ class _Piece(str):
     """Text of the template itself: its lines are the template's lines."""
 
 
-class _TracingGenerator(CodeGenerator):
-    """Jinja's own code, with calls of TracingEnvironment around what writes, decides or names something."""
-
-    _line = 1
-
-    def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
-        for child in node.nodes:
-            self._line = min([child.lineno, *(inner.lineno for inner in child.find_all(nodes.Node) if inner.lineno)])
-            super().visit_Output(nodes.Output([child], lineno=node.lineno), frame)
-
-    def _output_const_repr(self, group: Any) -> str:
-        return f"environment.constant({self.name!r}, {self._line}, {super()._output_const_repr(group)})"
-
-    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write(f"environment.piece(environment.begin(), {self.name!r}, {self._line}, ")
-        super()._output_child_pre(node, frame, finalize)
-
-    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        super()._output_child_post(node, frame, finalize)
-        self.write(")")
-
-    def visit_Name(self, node: nodes.Name, frame: Frame) -> None:
-        if node.ctx != "load":
-            super().visit_Name(node, frame)
-            return
-        self.write(f"environment.named({self.name!r}, {node.name!r}, ")
-        super().visit_Name(node, frame)
-        self.write(")")
-
-    def visit_If(self, node: nodes.If, frame: Frame) -> None:
-        self.writeline("environment.open()")
-        super().visit_If(node, frame)
-        self.writeline("environment.close()")
-
-    def visit_For(self, node: nodes.For, frame: Frame) -> None:
-        self.writeline("environment.open()")
-        super().visit_For(node, frame)
-        self.writeline("environment.close()")
-
-    def visit_Assign(self, node: nodes.Assign, frame: Frame) -> None:
-        self._assigned(node)
-        super().visit_Assign(node, frame)
-        self.writeline("environment.assigned()")
-
-    def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:
-        self._assigned(node)
-        super().visit_AssignBlock(node, frame)
-        self.writeline("environment.assigned()")
-
-    def _assigned(self, node: nodes.Assign | nodes.AssignBlock) -> None:
-        target = node.target
-        names = [target.name] if isinstance(target, nodes.Name) else [n.name for n in target.find_all(nodes.Name)]
-        self.writeline(f"environment.assign({self.name!r}, {names!r})")
-
-
 class TracingEnvironment(TargetEnvironment):
     """A target's environment that writes down which facts are read. For one file at a time."""
 
-    code_generator_class = _TracingGenerator
+    code_generator_class = TracingGenerator
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
@@ -123,15 +86,24 @@ class TracingEnvironment(TargetEnvironment):
         self._scopes: list[set[Fact]] = [set()]
         """Of the `if` and `for` that are open now."""
         self._variables: dict[tuple[str, str], frozenset[Fact]] = {}
+        self._blocks: list[tuple[str, int]] = []
+        """The `filter` and `call` blocks that are open now: template and line."""
         self._assigning: list[tuple[str, list[str]]] = []
 
-    def trace(self, template: str, context: Mapping[str, Any]) -> list[TracedLine]:
-        """The lines of the file. Raises what the template raises, as rendering does."""
+    def trace(self, file: TargetFile, context: Mapping[str, Any]) -> list[TracedLine]:
+        """The lines of the file. What its path asks decides over each of them.
+
+        Raises what the template raises, as rendering does.
+        """
         seen = _own(context)
         self._places = dict(_places(seen))
-        compiled = self.get_template(template)
-        pieces = compiled.root_render_func(compiled.new_context(seen))
-        return list(_lines(self._whole(piece, template) for piece in pieces))
+        for piece in self._pieces(self.from_string(file.path), seen):
+            self._scopes[0].update(piece.conditions)
+        return list(_lines(self._pieces(self.get_template(file.template), seen)))
+
+    def _pieces(self, template: Template, seen: dict[str, Any]) -> Iterator[_Piece]:
+        for piece in template.root_render_func(template.new_context(seen)):
+            yield self._whole(piece, str(template.name))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         self._read(obj, attribute)
@@ -159,6 +131,14 @@ class TracingEnvironment(TargetEnvironment):
         made = self._piece(text, template, line, set())
         made.plain = True
         return made
+
+    def begin_block(self, template: str, line: int) -> None:
+        self._blocks.append((template, line))
+        self.begin()
+
+    def end_block(self) -> None:
+        self._blocks.pop()
+        self._end()
 
     def named(self, template: str, name: str, value: Any) -> Any:
         self._add(self._variables.get((template, name), ()))
@@ -197,8 +177,11 @@ class TracingEnvironment(TargetEnvironment):
         return made
 
     def _whole(self, piece: str, template: str) -> _Piece:
-        """A piece as it is; what a filter made of a block has lost where it came from."""
-        return piece if isinstance(piece, _Piece) else self._piece(piece, template, 1, set())
+        """A piece as it is; what comes out of a block of a `filter` or `call` belongs to that as a whole."""
+        if isinstance(piece, _Piece):
+            return piece
+        at = self._blocks[-1] if self._blocks else (template, 1)
+        return self._piece(piece, *at, self._reading[-1] if self._reading else set())
 
 
 def _own(context: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,32 +1,83 @@
-"""`slmc where`: the line that set a value."""
+"""`slmc where`: the line that set a value, of a blueprint or in a generated file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from compiler import pipeline
 from compiler.base.diagnostics import exit_code, has_errors
 from compiler.cli import options
+from compiler.cli.asked import AskedFile, asked_file
 from compiler.cli.output import Output
 from compiler.fleet.where import where
-from compiler.report.where import where_text
+from compiler.lock.text import NAME, read
+from compiler.report.grounds import lock_text
+from compiler.report.outcome import Outcome
 
 
 @click.command()
 @click.argument("path")
 @options.directory
 @click.option("--device", metavar="ID", help="The value on this device (default: over all devices).")
-def command(path: str, directory: str | None, device: str | None) -> int:
-    """Say which line set the value at PATH, such as fleets.shops.runs.assistant.threads."""
-    output = Output()
-    outcome = pipeline.validate(Path(directory or "."))
+@options.output_format
+def command(path: str, directory: str | None, device: str | None, output_format: str) -> int:
+    """Say which line set the value at PATH, such as fleets.shops.runs.assistant.threads, or each value on a line of
+    a generated file, such as deploy/shops/till/systemd/slmc-assistant.service:14 (without :14, on all lines).
+    """
+    output = Output(json=output_format == "json")
+    asked = asked_file(path, directory)
+    workspace = asked.workspace if asked else Path(directory or ".")
+    outcome = pipeline.validate(workspace, locked=True)
     if outcome.failed():
         output.diagnostics(outcome.diagnostics)
         return int(outcome.exit)
-    answer, diagnostics = where(outcome.fleets, path, device)
-    output.diagnostics(diagnostics)
-    if not has_errors(diagnostics):
-        output.text(where_text(answer))
-    return int(exit_code(diagnostics))
+    outcome.diagnostics.clear()  # warnings about other things than what was asked
+    text, data = _of_file(outcome, asked, device) if asked else _of_path(outcome, workspace, path, device)
+    if output.json:
+        from compiler.report.data import diagnostic_data
+
+        said = [diagnostic_data(diagnostic) for diagnostic in outcome.diagnostics]
+        output.data({"exitCode": int(exit_code(outcome.diagnostics)), "diagnostics": said, **data})
+    else:
+        output.diagnostics(outcome.diagnostics)
+        if not has_errors(outcome.diagnostics):
+            output.text(text)
+            if remark := data.get("remark"):
+                output.note(remark)
+    return int(exit_code(outcome.diagnostics))
+
+
+def _of_path(outcome: Outcome, workspace: Path, path: str, device: str | None) -> tuple[str, dict[str, Any]]:
+    from compiler.report.computed import computed
+    from compiler.report.where import where_data, where_text
+
+    answer = outcome.take(where(outcome.fleets, path, device))
+    if outcome.failed():
+        return "", {}
+    lock, _ = read(workspace / NAME)
+    found = computed(answer, outcome, lock_text(workspace / NAME, lock))
+    return where_text(answer, found), where_data(answer, found)
+
+
+def _of_file(outcome: Outcome, asked: AskedFile, device: str | None) -> tuple[str, dict[str, Any]]:
+    from compiler.report.generated import chosen, explain, locate, remark
+    from compiler.report.where import FileAnswer, file_data, file_text
+
+    located = outcome.take(locate(outcome.fleets, asked.path))
+    if located is None:
+        return "", {}
+    path = asked.workspace / NAME
+    lock = outcome.take(read(path))
+    if located.cohort and not outcome.failed():
+        pipeline.recall(outcome, asked.workspace, lock, (located.alone,))
+    if outcome.failed():
+        return "", {}
+    explained, given = outcome.take(explain(outcome, located, lock_text(path, lock), device))
+    lines = outcome.take(chosen(explained, asked.name, asked.line))
+    if outcome.failed():
+        return "", {}
+    answer = FileAnswer(asked.name, device, lines, asked.line is not None, remark(asked.on_disk, asked.name, given))
+    return file_text(answer), file_data(answer)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.shipped import shipped
+from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.merge import merge
 from compiler.blueprint.spec import DeviceClassSpec
 from compiler.syntax.read import read
@@ -19,11 +20,15 @@ Catalogue = Mapping[str, DeviceClassSpec]
 
 def load() -> tuple[Catalogue, list[Diagnostic]]:
     """Read the catalogue. It is a blueprint like any other, so its mistakes are diagnostics too."""
+    blueprint, diagnostics = declared()
+    return {PREFIX + name: _prefixed(spec) for name, spec in blueprint.device_classes.items()}, diagnostics
+
+
+def declared() -> tuple[Blueprint, list[Diagnostic]]:
+    """The catalogue as it is written: short names, each value with its place."""
     document, diagnostics = read(shipped("catalogue") / _FILE, PREFIX + _FILE)
-    if document is None:
-        return {}, diagnostics
-    blueprint, faults = merge([document])
-    return {PREFIX + name: _prefixed(spec) for name, spec in blueprint.device_classes.items()}, diagnostics + faults
+    blueprint, faults = merge([document] if document else [])
+    return blueprint, diagnostics + faults
 
 
 def _prefixed(spec: DeviceClassSpec) -> DeviceClassSpec:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from compiler.artifact.artifact import Artifacts
 from compiler.base.codes import Code, Exit
 from compiler.base.diagnostics import Diagnostic, exit_code, has_errors
+from compiler.blueprint.blueprint import Blueprint
 from compiler.bundle.bundles import Bundles
 from compiler.bundle.targets import Target
 from compiler.fit.check import Estimate
@@ -34,6 +35,7 @@ class Outcome:
 
     mode: Mode = Mode.COMPILE
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    blueprint: Blueprint | None = None
     fleets: tuple[Fleet, ...] = ()
     targets: Mapping[str, Target] = field(default_factory=dict)
     plan: Plan | None = None
