@@ -18,16 +18,20 @@ from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
 from compiler.blueprint.merge import merge
 from compiler.bundle.checks import check_targets
+from compiler.bundle.fingerprint import template_digests
 from compiler.bundle.render import render
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
 from compiler.fleet.resolve import resolve
 from compiler.fleet.sources import check_sources, fingerprint
+from compiler.lock.before import judged, opened
 from compiler.lock.changes import compare
 from compiler.lock.lock import baseline, from_lock, locked_sources, make
 from compiler.lock.publish import publish
-from compiler.lock.text import read
+from compiler.lock.review import State, compare_states
+from compiler.lock.text import NAME, read
 from compiler.plan.planner import Tools, plan
+from compiler.plan.review import Review
 from compiler.report.outcome import Mode, Outcome
 from compiler.syntax.read import read_all
 
@@ -62,6 +66,24 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
     if not locked:
         outcome.diagnostics += check_sources(workspace, blueprint)
     return outcome
+
+
+def review(workspace: Path, against: str | None, names: tuple[str, ...]) -> tuple[Outcome, Review | None]:
+    """Text and the state before → what a compile would change. Nothing is built or written."""
+    outcome = validate(workspace, locked=True)
+    last = outcome.take(read(workspace / NAME))
+    if outcome.failed():
+        return outcome, None
+    with opened(workspace, against) as before:
+        earlier = validate(before.root, locked=True) if before.blueprint else Outcome()
+        lock = earlier.take(read(before.root / NAME))
+        before = outcome.take(judged(before, earlier.diagnostics))
+        known = locked_sources(lock) | locked_sources(last)
+        sources = outcome.take(fingerprint(workspace, outcome.fleets, known))
+        old = State(earlier.fleets if before.blueprint else (), template_digests(earlier.targets), lock)
+        new = State(outcome.fleets, template_digests(outcome.targets), last)
+        found = outcome.take(compare_states(before, old, new, sources, Tools(step_versions(), tool_versions()), names))
+        return outcome, None if outcome.failed() else found
 
 
 def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
