@@ -67,12 +67,12 @@ def opened(workspace: Path, against: str | None) -> Iterator[Before]:
         return
     blueprint = any(entry.path.endswith(_BLUEPRINT) for entry in found)
     if not blueprint and against is None:
-        yield _last_compile(workspace, f"the workspace is not in {HEAD} ({revision.short}).")
+        yield _last_compile(workspace, f"the workspace is not in `{HEAD}` ({revision.short}).")
         return
     with files.scratch(Path(tempfile.gettempdir())) as root:
         git.export(workspace, _wanted(found), root)
-        notes = [f"{revision.name} has no such workspace: everything is new."] if not blueprint else []
-        notes += [f"Submodule {entry.path} was not looked into." for entry in found if git.is_submodule(entry)]
+        notes = [f"`{revision.name}` has no such workspace: everything is new."] if not blueprint else []
+        notes += [f"Submodule `{entry.path}` was not looked into." for entry in found if git.is_submodule(entry)]
         yield Before(root, revision.name, revision.commit, blueprint, None, tuple(notes), workspace, revision)
 
 
@@ -105,7 +105,7 @@ def judged(before: Before, found: list[Diagnostic]) -> tuple[Before, list[Diagno
     if not errors:
         return before, []
     first = errors[0]
-    where = f" at {first.span or first.file}" if first.span or first.file else ""
+    where = f" at `{first.span or first.file}`" if first.span or first.file else ""
     count = f"{len(errors)} errors, the first" if len(errors) > 1 else "an error"
     message = f"The workspace at `{before.name}` has {count}{where}: {first.code.id}, {first.message}"
     lock_only = all(error.code is Code.LOCK_UNREADABLE for error in errors)
@@ -114,7 +114,7 @@ def judged(before: Before, found: list[Diagnostic]) -> tuple[Before, list[Diagno
         return before, [Diagnostic(Code.UNREADABLE_REVISION, message, help=help)]
     before.bring_index()
     help = "The plan compares with its slmc.lock and index of devices, which say less: no single values."
-    coarse = replace(before, blueprint=False, why=f"the blueprint at {before.name} has errors.")
+    coarse = replace(before, blueprint=False, why=f"the blueprint at `{before.name}` has errors.")
     return coarse, [Diagnostic(Code.UNREADABLE_REVISION, message, help=help)]
 
 

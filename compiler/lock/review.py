@@ -12,8 +12,8 @@ from compiler.fleet.graph import Cohort, Fleet
 from compiler.fleet.sources import ModelSource
 from compiler.lock.before import Before, held, read_index, recorded
 from compiler.lock.lock import Lock, baseline
-from compiler.plan.coarse import Index, Row, coarse_difference, index_rows
-from compiler.plan.difference import configuration, difference
+from compiler.plan.coarse import Index, coarse_difference, coarse_index_changes, index_rows
+from compiler.plan.difference import configuration, difference, index_changes
 from compiler.plan.pairs import Pair, Side, pair_up
 from compiler.plan.planner import Tools, plan
 from compiler.plan.review import (
@@ -64,8 +64,8 @@ def compare_states(
     earlier = recorded(old.lock)
     known = known_artifacts(since, now, earlier, recorded(new.lock))
     changed = artifact_changes(new.fleets, since, earlier, known)
-    index = read_index(before.root) if before.why is not None else _index_of(old)
-    there = index.keys() | {fleet.name for fleet in new.fleets}
+    index = read_index(before.root) if before.why is not None else {}
+    there = index.keys() | {fleet.name for fleet in (*old.fleets, *new.fleets)}
     diagnostics = [_unknown(name, there) for name in names if name not in there]
     if names:
         index = {name: rows for name, rows in index.items() if name in names}
@@ -78,7 +78,7 @@ def compare_states(
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """Two states of the fleets that a plan is about. `index` is that of the earlier one."""
+    """Two states of the fleets that a plan is about. `index` is that of the earlier one where there is no blueprint."""
 
     before: Before
     old: State
@@ -92,18 +92,27 @@ class _Comparison:
         same = {name for name, entry in self.known.items() if earlier.artifacts.get(name) == entry}
         if before.why is None:
             pairs = pair_up(old.fleets, new.fleets)
-            renewed = new.artifacts - same
+            renewed = earlier.artifacts.keys() - same
             found, needs = difference(old.fleets, new.fleets, pairs, renewed), _needs(pairs, earlier)
+            rows = index_changes(pairs)
         else:
             found, needs = coarse_difference(self.index, new.fleets), _coarse_needs(before, self.index, new)
+            rows = coarse_index_changes(self.index, new.fleets)
         return Review(
-            Against(before.name, before.commit, before.why, before.notes),
+            Against(before.name, before.commit, before.why, self._notes()),
             found,
             artifacts,
             bundle_changes(earlier.bundles, dict(self._bundles(same))),
-            dict(_index_changes(self.index, _index_of(new))),
+            rows,
             downloads(needs, self.known),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        before = self.before
+        if self.old.lock.tools or not (before.blueprint or before.why):
+            return before.notes
+        there = "There is" if before.commit is None else f"`{before.name}` has"
+        return *before.notes, f"{there} no `slmc.lock`: all artifacts and bundles are new."
 
     def _bundles(self, same: set[str]) -> Iterator[tuple[str, bool]]:
         """Every bundle's folder, and whether the bundle is another than that of this folder before, as far as is known.
@@ -153,16 +162,3 @@ def _coarse_needs(before: Before, index: Index, new: State) -> Iterator[Needs]:
             groups[fleet.name, was.cohort if was else None, numbers[id(cohort)]] += 1
     for (name, earlier, number), devices in groups.items():
         yield held(before.root, name, earlier) if earlier else frozenset(), cohorts[number], devices
-
-
-def _index_of(state: State) -> dict[str, dict[str, Row]]:
-    return {fleet.name: {id: row for id, row, _ in index_rows(fleet)} for fleet in state.fleets}
-
-
-def _index_changes(old: Index, new: Index) -> Iterator[tuple[str, int]]:
-    """By fleet, the number of rows that come, go or change."""
-    for fleet in sorted(old.keys() | new.keys()):
-        was, now = old.get(fleet, {}), new.get(fleet, {})
-        changed = sum(was.get(id) != now.get(id) for id in was.keys() | now.keys())
-        if changed:
-            yield fleet, changed

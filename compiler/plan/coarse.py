@@ -51,6 +51,17 @@ def coarse_difference(old: Index, new: Sequence[Fleet]) -> Difference:
     return Difference(in_order(changes), len(devices) + sum(len(fleet.idle) for fleet in new), touched)
 
 
+def coarse_index_changes(old: Index, new: Sequence[Fleet]) -> dict[str, int]:
+    """By fleet, the number of rows of its index that come, go or change."""
+    now = {fleet.name: dict(_rows(fleet)) for fleet in new}
+    found = {}
+    for fleet in sorted(old.keys() | now.keys()):
+        was, will = old.get(fleet, {}), now.get(fleet, {})
+        if changed := sum(was.get(id) != will.get(id) for id in was.keys() | will.keys()):
+            found[fleet] = changed
+    return found
+
+
 def index_rows(fleet: Fleet) -> Iterator[tuple[str, Row, Cohort]]:
     """The rows that the index of a fleet has, with their ids and cohorts."""
     for cohort in fleet.cohorts:

@@ -59,9 +59,10 @@ def _model(model: Model) -> _Facts:
 
 
 def _recipe(recipe: Recipe) -> _Facts:
-    steps = [{"kind": step.kind, **step.parameters} for step in recipe.steps]
-    place = recipe.steps[0].place if recipe.steps else recipe.place
-    facts: dict[str, tuple[Any, Span]] = {"steps": (steps, place)}
+    facts: dict[str, tuple[Any, Span]] = {
+        f"steps.{number}": ({"kind": step.kind, **step.parameters}, step.place)
+        for number, step in enumerate(recipe.steps)
+    }
     return facts | {f"gates.{gate.metric}.{gate.bound}": (gate.limit, gate.place) for gate in recipe.gates}
 
 

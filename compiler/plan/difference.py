@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,24 @@ def configuration(side: Side) -> tuple[Any, ...]:
         return ()
     hardware = cohort.device_class
     return cohort.runs, hardware.name, _facts(hardware), fleet.place.source.path, *_settings(fleet, cohort)
+
+
+def index_changes(pairs: Iterable[Pair]) -> dict[str, int]:
+    """By fleet, the number of rows that come, go or change in its index of devices: id, class, cohort."""
+    changed: Counter[str] = Counter()
+    for pair in pairs:
+        was, now = _row(pair.old), _row(pair.new)
+        if was != now:
+            for fleet in {row[0] for row in (was, now) if row}:
+                changed[fleet] += pair.devices
+    return dict(sorted(changed.items()))
+
+
+def _row(side: Side | None) -> tuple[str, str, str] | None:
+    """What the index says of the devices of a side, with the fleet; None of those on which nothing runs."""
+    if side is None or side.cohort is None:
+        return None
+    return side.fleet.name, side.cohort.device_class.name, side.cohort.name
 
 
 def _settings(fleet: Fleet, cohort: Cohort) -> tuple[Any, ...]:
@@ -153,7 +171,11 @@ class _Gathering:
         return was.keys() != now.keys()
 
     def _classes(self, pair: Pair, fleet: str) -> bool:
-        """Devices that are of another class now."""
+        """Devices that are of another class now. The class is the same for all of a cohort."""
+        assert pair.old and pair.new
+        old, new = pair.old.cohort, pair.new.cohort
+        if old and new and old.device_class.name == new.device_class.name:
+            return False
         classes = Counter(
             (before.device_class, after.device_class) for before, after in zip(pair.before, pair.after, strict=True)
         )

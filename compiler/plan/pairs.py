@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import NamedTuple
 
 from compiler.fleet.graph import Cohort, Device, Fleet
 
@@ -38,12 +36,8 @@ class Pair:
         return self.old is not None and self.new is not None and self.old.fleet.name == self.new.fleet.name
 
 
-class _Member(NamedTuple):
-    side: int
-    device: Device
-
-
-_Members = dict[str, dict[str, _Member]]
+_Place = tuple[Side, Device]
+_Members = dict[str, dict[str, _Place]]
 """By fleet and device id."""
 
 
@@ -52,65 +46,56 @@ def pair_up(old: Iterable[Fleet], new: Iterable[Fleet]) -> list[Pair]:
 
     A device that left one fleet and joined another, and no third, moved there.
     """
-    sides: list[Side] = []
-    was = _members(old, sides)
-    now = _members(new, sides)
+    left = _members(old)
+    pairs: list[Pair] = []
+    joined: dict[str, list[_Place]] = {}
+    for fleet in sorted(new, key=lambda fleet: fleet.name):
+        earlier = left.get(fleet.name, {})
+        for side, devices in _sides(fleet):
+            # Devices of one cohort mostly come from one or two: a pair is found by the identity of the old side.
+            found: dict[int, Pair] = {}
+            for device in devices:
+                place = earlier.pop(device.id, None)
+                if place is None:
+                    joined.setdefault(device.id, []).append((side, device))
+                    continue
+                pair = found.get(id(place[0]))
+                if pair is None:
+                    pair = found[id(place[0])] = Pair(place[0], side)
+                pair.before.append(place[1])
+                pair.after.append(device)
+            pairs += found.values()
+    return pairs + _moves(left, joined)
+
+
+def _moves(left: _Members, joined: dict[str, list[_Place]]) -> list[Pair]:
+    """The devices that left or joined a fleet; as a move where one did both."""
+    gone: dict[str, list[_Place]] = {}
+    for members in left.values():
+        for device, place in members.items():
+            gone.setdefault(device, []).append(place)
     found: dict[tuple[int, int], Pair] = {}
-    for before, after in chain(_staying(was, now), _moves(_only_in(was, now), _only_in(now, was))):
-        key = before.side if before else -1, after.side if after else -1
-        if key not in found:
-            old_side, new_side = (sides[number] if number >= 0 else None for number in key)
-            found[key] = Pair(old_side, new_side)
-        if before:
-            found[key].before.append(before.device)
-        if after:
-            found[key].after.append(after.device)
-    return [found[key] for key in sorted(found)]
+    for device in sorted(gone.keys() | joined.keys()):
+        was, now = gone.get(device, []), joined.get(device, [])
+        one = len(was) == len(now) == 1
+        for before, after in [(was[0], now[0])] if one else [*((w, None) for w in was), *((None, n) for n in now)]:
+            key = id(before and before[0]), id(after and after[0])
+            pair = found.setdefault(key, Pair(before and before[0], after and after[0]))
+            pair.before += [before[1]] if before else []
+            pair.after += [after[1]] if after else []
+    return list(found.values())
 
 
-_Passage = tuple[_Member | None, _Member | None]
+def _sides(fleet: Fleet) -> Iterator[tuple[Side, tuple[Device, ...]]]:
+    for cohort in fleet.cohorts:
+        yield Side(fleet, cohort), cohort.devices
+    yield Side(fleet, None), fleet.idle
 
 
-def _staying(was: _Members, now: _Members) -> Iterator[_Passage]:
-    for fleet, members in now.items():
-        earlier = was.get(fleet, {})
-        for id, member in members.items():
-            if id in earlier:
-                yield earlier[id], member
-
-
-def _only_in(these: _Members, others: _Members) -> dict[str, list[_Member]]:
-    """By device id, the members of fleets that have no such device among `others`."""
-    found: dict[str, list[_Member]] = {}
-    for fleet, members in these.items():
-        known = others.get(fleet, {})
-        for id, member in members.items():
-            if id not in known:
-                found.setdefault(id, []).append(member)
-    return found
-
-
-def _moves(left: dict[str, list[_Member]], joined: dict[str, list[_Member]]) -> Iterator[_Passage]:
-    """Each device that left or joined, as a move where it is one."""
-    for id in sorted(left.keys() | joined.keys()):
-        gone, come = left.get(id, []), joined.get(id, [])
-        if len(gone) == len(come) == 1:
-            yield gone[0], come[0]
-            continue
-        for member in gone:
-            yield member, None
-        for member in come:
-            yield None, member
-
-
-def _members(fleets: Iterable[Fleet], sides: list[Side]) -> _Members:
-    """The devices by fleet and id, each with the number of its side in `sides`."""
+def _members(fleets: Iterable[Fleet]) -> _Members:
     found: _Members = {}
     for fleet in sorted(fleets, key=lambda fleet: fleet.name):
         members = found[fleet.name] = {}
-        for cohort in (*fleet.cohorts, None):
-            number = len(sides)
-            sides.append(Side(fleet, cohort))
-            for device in cohort.devices if cohort else fleet.idle:
-                members[device.id] = _Member(number, device)
+        for side, devices in _sides(fleet):
+            members |= {device.id: (side, device) for device in devices}
     return found

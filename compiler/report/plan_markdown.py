@@ -22,6 +22,8 @@ _LONG = 15
 _LONGEST_WORD = 120
 _NOTES = 5
 _HARMLESS = re.compile(r"[^\s`|\\](?:[^`|\\]*[^\s`|\\])?")
+_SENTENCE = re.compile(r"(?!.*www\.)(?:[A-Za-z0-9 ,.;()'→-]|:(?= |$))*")
+_LITERAL = re.compile(r"[^\x00-\x1f!-/:-@\[-`{-~]")
 _TABLE = "| what | devices | where |\n|---|---:|---|\n"
 
 
@@ -38,7 +40,7 @@ def plan_markdown(review: Review | None, diagnostics: Iterable[Diagnostic], limi
     fitted = fit([*removals, *warnings, *others], room)
     shown = {part.section.title: part for part in fitted}
     ordered = [shown[section.title] for section in (*warnings, *planned)]
-    return head + "".join(part.text for part in ordered) + _left_out(ordered)
+    return (head + "".join(part.text for part in ordered) + _left_out(ordered)).rstrip("\n") + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ def _head(review: Review | None) -> str:
     name = _code(against.name) + (f" ({_code(against.commit[:10])})" if against.commit else "")
     lines = [f"### slmc plan, against {name}", " ".join(summary(review))]
     if against.why is not None:
-        lines.append(f"Coarser than against a commit: {_code(against.why)}")
-    lines += [_code(note) for note in against.notes[:_NOTES]]
+        lines.append(f"Coarser than against a commit: {_prose(against.why)}")
+    lines += [_prose(note) for note in against.notes[:_NOTES]]
     if len(against.notes) > _NOTES:
         lines.append(f"And {count(len(against.notes) - _NOTES, 'note')} more.")
     return "".join(f"{line}\n\n" for line in lines)
@@ -108,28 +110,36 @@ def _left_out(parts: Iterable[Part]) -> str:
 
 def _line(row: Row) -> str:
     devices = "" if row.devices is None else f"{row.devices:,}" + (f" of {_code(row.of)}" if row.of else "")
-    return f"| {_words(row.what)} | {devices} | {_words(row.origin)} |\n"
+    subject = "" if row.link else "device " if row.devices == 1 else "devices "
+    return f"| {subject}{_words(row.what)} | {devices} | {_words(row.origin)} |\n"
 
 
 def _finding(diagnostic: Diagnostic) -> Row:
     code = diagnostic.code
     place = (Named(str(diagnostic.span or diagnostic.file)),) if diagnostic.span or diagnostic.file else ()
-    return Row((f"{code.severity.value} {code.id}: ", Named(diagnostic.message)), origin=place)
+    return Row((f"{code.severity.value} {code.id}: {_prose(diagnostic.message)}",), origin=place)
 
 
 def _words(words: Words) -> str:
     return "".join(_code(word.text) if isinstance(word, Named) else word for word in words)
 
 
-def _code(text: str) -> str:
+def _prose(text: str) -> str:
+    """A sentence of slmc's with names in backticks. One whose own words could mean something to Markdown is code."""
+    parts = text.split("`")
+    if len(parts) % 2 and all(_SENTENCE.fullmatch(words) for words in parts[::2]):
+        return "".join(_code(part) if number % 2 else part for number, part in enumerate(parts))
+    return _code(text, 4 * _LONGEST_WORD)
+
+
+def _code(text: str, longest: int = _LONGEST_WORD) -> str:
     """A user's word in a code span, where it formats nothing, links nothing and mentions nobody.
 
     What a code span in a table cannot hold is written with entities.
     """
     text = one_line(text)
-    if len(text) > _LONGEST_WORD:
-        text = f"{text[: _LONGEST_WORD - 1]}…"
+    if len(text) > longest:
+        text = f"{text[: longest - 1]}…"
     if _HARMLESS.fullmatch(text):
         return f"`{text}`"
-    escaped = "".join(c if c.isalnum() or ord(c) > 127 else f"&#{ord(c)};" for c in text)
-    return f"<code>{escaped}</code>"
+    return f"<code>{''.join(c if _LITERAL.match(c) else f'&#{ord(c)};' for c in text)}</code>"

@@ -18,7 +18,7 @@ from compiler.plan.review import ArtifactChange, BundleChange, Download, Review
 SHOWN_IDS = 5
 SHOWN_VALUES = 8
 SHOWN_COHORTS = 20
-_LONGEST = 80
+_LONGEST = 120
 _SIZES = ("memoryLimit", "memory", "reservedMemory", "storage", "reservedStorage", "gates.size.max", "gates.size.min")
 
 
@@ -212,7 +212,8 @@ def _origin(change: Change) -> Words:
     if change.was is not None:
         gone = change.kind is Kind.REMOVE
         return ("was declared at " if gone else "no longer set by "), _line(change.was)
-    return ()
+    by_slmc = change.subject is Subject.VALUES and not any(value.path == "class" for value in change.values)
+    return ("by default",) if by_slmc else ()
 
 
 def _line(place: Span) -> Named:
