@@ -7,6 +7,7 @@ change what is read. Git's own settings stay in force where they say whether a r
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -68,7 +69,7 @@ def locate(workspace: Path, name: str) -> Revision:
         raise Stop(_unknown(workspace, name))
     found = _git(workspace, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     commit = found.stdout.decode("ascii", "replace").strip()
-    if found.returncode or not commit:
+    if found.returncode or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
         raise Stop(_unknown(workspace, name))
     return Revision(name, commit, folder)
 
@@ -83,7 +84,8 @@ def entries(workspace: Path, revision: Revision, skipped: Iterable[str] = ()) ->
     if top.returncode:
         return []
     first = list(_parsed(top.stdout))
-    folders = [entry.path for kind, entry in first if kind == "tree" and entry.path not in skipped]
+    folders = [entry.path for kind, entry in first if kind == "tree" and _stays_below(entry.path)]
+    folders = [path for path in folders if path not in skipped]
     found = [entry for kind, entry in first if kind != "tree"]
     if folders:
         below = _git(workspace, "ls-tree", "-z", "-r", "--full-tree", tree, "--", *folders)

@@ -77,7 +77,7 @@ def opened(workspace: Path, against: str | None) -> Iterator[Before]:
 
 
 def _last_compile(workspace: Path, why: str) -> Before:
-    return Before(workspace, f"{NAME} and {_OUTPUT}/", why=why[:1].lower() + why[1:])
+    return Before(workspace, f"{NAME} and {_OUTPUT}/", why=why.replace("The ", "the ", 1))
 
 
 def _wanted(found: list[git.Entry]) -> list[git.Entry]:

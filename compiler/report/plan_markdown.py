@@ -30,7 +30,7 @@ _TABLE = "| what | devices | where |\n|---|---:|---|\n"
 def plan_markdown(review: Review | None, diagnostics: Iterable[Diagnostic], limit: int = LIMIT) -> str:
     """The whole comment. Without a review it says what kept slmc from one."""
     found = [_finding(diagnostic) for diagnostic in in_order(diagnostics)]
-    warnings = [Section("Errors and warnings", "error or warning", "", tuple(found))] if found else []
+    warnings = [Section("Errors and warnings", "finding", "", tuple(found))] if found else []
     planned = sections(review) if review else []
     head = MARKER + _head(review)
     # What was left out is named at the end, in one line with a place for each section.

@@ -69,8 +69,8 @@ def sections(review: Review) -> list[Section]:
         Section("Changes", "change", "~", tuple(_rows(changes, Kind.CHANGE))),
         Section("Additions", "addition", "+", tuple(_rows(changes, Kind.ADD))),
         Section("Artifacts", "artifact", "", tuple(_artifacts(review.artifacts))),
-        Section("Bundles", "line about bundles", "", tuple(bundles)),
-        Section("Downloads", "group of downloads", "", tuple(map(_download, review.downloads))),
+        Section("Bundles", "bundle line", "", tuple(bundles)),
+        Section("Downloads", "download", "", tuple(map(_download, review.downloads))),
     ]
     return [section for section in found if section.rows]
 
@@ -81,7 +81,7 @@ def grouped(rows: Iterable[Row], *, by_fleet: bool) -> tuple[Row, ...]:
     for row in rows:
         found.setdefault((row.group, row.of if by_fleet else None), []).append(row)
     return tuple(
-        Row((f"{len(of)} × {group}",), _sum(of), fleet, "on", (), group) for (group, fleet), of in found.items()
+        Row((f"{len(of):,} × {group}",), _sum(of), fleet, "on", (), group) for (group, fleet), of in found.items()
     )
 
 
