@@ -36,7 +36,8 @@ def plan_markdown(review: Review | None, diagnostics: Iterable[Diagnostic], limi
     # What was left out is named at the end, in one line with a place for each section.
     room = limit - len(head) - 100 - 40 * (len(planned) + 1)
     removals = [section for section in planned if section.title == "Removals"]
-    others = [section for section in planned if section.title != "Removals"]
+    # Short sections come before long ones, so that thousands of changes do not push out the line on downloads.
+    others = sorted((s for s in planned if s.title != "Removals"), key=lambda section: len(section.rows) > _LONG)
     fitted = fit([*removals, *warnings, *others], room)
     shown = {part.section.title: part for part in fitted}
     ordered = [shown[section.title] for section in (*warnings, *planned)]

@@ -67,6 +67,13 @@ def test_removals_come_before_everything_else() -> None:
     assert f"**Left out, since a comment is not longer:** {3_000 - shown:,} changes. `slmc plan` shows all." in text
 
 
+def test_short_sections_stay_beside_long_ones() -> None:
+    bundles = (BundleChange(Kind.ADD, "shops", "pi", ("compose",)),)
+    text = plan_markdown(review(values(5_000, "b"), bundles), [])
+    assert text.index("#### Bundles (1)") > text.index("Changes (5,000)")
+    assert "bundle line" not in text
+
+
 @pytest.mark.parametrize(("number", "groups"), [(5_000, 7)])
 def test_removals_that_do_not_fit_are_counted_together(number: int, groups: int) -> None:
     text = plan_markdown(review((*removals(number, "a" * 50), *values(2, "b"))), [])
