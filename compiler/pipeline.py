@@ -22,19 +22,23 @@ from compiler.blueprint.merge import merge
 from compiler.bundle.bundles import levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
+from compiler.bundle.template_digests import template_digests
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
 from compiler.fleet.graph import Fleet
 from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources, fingerprint
+from compiler.lock.before import judged, opened
 from compiler.lock.changes import Tree
 from compiler.lock.commit import Destination, commit
 from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
 from compiler.lock.memory import Memory
-from compiler.lock.text import read
+from compiler.lock.review import State, compare_states
+from compiler.lock.text import NAME, read
 from compiler.plan.actions import Plan
 from compiler.plan.planner import Tools, plan
+from compiler.plan.review import Review
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.summary import facts_text
 from compiler.syntax.read import read_all
@@ -84,6 +88,24 @@ def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, .
     outcome.artifacts = outcome.take(from_lock(outcome.plan, last))
     if not outcome.failed():
         outcome.estimates, _ = check(fleets, outcome.artifacts)
+
+
+def review(workspace: Path, against: str | None, names: tuple[str, ...]) -> tuple[Outcome, Review | None]:
+    """Text and the state before → what a compile would change. Nothing is built or written."""
+    outcome = validate(workspace, locked=True)
+    last = outcome.take(read(workspace / NAME))
+    if outcome.failed():
+        return outcome, None
+    with opened(workspace, against) as before:
+        earlier = validate(before.root, locked=True) if before.blueprint else Outcome()
+        lock = earlier.take(read(before.root / NAME))
+        before = outcome.take(judged(before, earlier.diagnostics))
+        known = locked_sources(lock) | locked_sources(last)
+        sources = outcome.take(fingerprint(workspace, outcome.fleets, known))
+        old = State(earlier.fleets if before.blueprint else (), template_digests(earlier.targets), lock)
+        new = State(outcome.fleets, template_digests(outcome.targets), last)
+        found = outcome.take(compare_states(before, old, new, sources, Tools(step_versions(), tool_versions()), names))
+        return outcome, None if outcome.failed() else found
 
 
 def compile(request: Request, progress: Callable[[str], None]) -> Outcome:

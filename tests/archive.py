@@ -1,6 +1,8 @@
 """Case files: prose, files and expected output in one text (after Go's txtar).
 
 Prose.
+-- HEAD:path/of/file --
+content that is committed before
 -- path/of/file (variant) --
 content
 -- expected --
@@ -10,8 +12,14 @@ output
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.repositories import commit_all
+
+HEAD = "HEAD:"
+"""Begins the names of files that are in the first commit of a repository."""
 
 _MARKER = re.compile(r"^-- (\S+)(?: \(([a-z0-9-]+)\))? --$")
 _ENCODERS = {
@@ -60,10 +68,18 @@ class Archive:
         return next((section.text for section in self.sections if section.name == name), default)
 
     def write_files(self, folder: Path) -> None:
-        """Write every section that is a file below `folder`."""
+        """Write every section that is a file below `folder`, over those of its first commit if it has one."""
+        names = [section.name for section in self.sections if section.name not in ("command", "expected")]
+        committed = {name: name.removeprefix(HEAD) for name in names if name.startswith(HEAD)}
+        if committed:
+            self._write(folder, committed)
+            commit_all(folder)
+        self._write(folder, {name: name for name in names if name not in committed})
+
+    def _write(self, folder: Path, names: Mapping[str, str]) -> None:
         for section in self.sections:
-            if section.name not in ("command", "expected"):
-                path = folder / section.name
+            if section.name in names:
+                path = folder / names[section.name]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(section.data)
 

@@ -101,10 +101,14 @@ class Code(Enum):
     EDITED_BY_HAND = "SLM803", "edited-by-hand", _WARNING, "Generated file was edited by hand"
     OCCUPIED_PATH = "SLM804", "occupied-path", _ERROR, "Output path holds a file that slmc did not write"
 
+    UNKNOWN_REVISION = "SLM805", "unknown-revision", _ERROR, "Git revision does not exist"
+    UNREADABLE_REVISION = "SLM806", "unreadable-revision", _WARNING, "Workspace of a Git revision has errors"
+
     # 9xx: the machine
     CANNOT_READ = "SLM901", "cannot-read", _ERROR, "File cannot be read"
     CANNOT_WRITE = "SLM902", "cannot-write", _ERROR, "File cannot be written"
     DISK_FULL = "SLM903", "disk-full", _ERROR, "Disk is full"
+    NO_GIT = "SLM904", "no-git", _ERROR, "Git cannot be used"
     INTERNAL = "SLM999", "internal-error", _ERROR, "Internal error of slmc", Exit.BUILD_FAILED
 
     def __init__(self, id: str, slug: str, severity: Severity, summary: str, exit: Exit = Exit.ERRORS) -> None:

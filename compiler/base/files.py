@@ -154,6 +154,20 @@ def readable() -> Iterator[None]:
         os.umask(mask)
 
 
+def plant(path: Path, data: bytes) -> None:
+    """Write a file of a scratch folder, which nothing has to outlive: no fsync. Raises Stop when refused."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def plant_link(path: Path, target: str) -> None:
+    """Make a symbolic link in a scratch folder. Raises Stop when refused."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target)
+
+
 @contextlib.contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
     """A folder for unfinished work inside `parent`, gone afterwards."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Mapping
-from hashlib import blake2b, sha256
-from pathlib import Path
+from hashlib import blake2b
 from typing import Any
 
 from compiler.artifact.artifact import Artifacts
-from compiler.bundle.targets import DEFINITION, Target, template_names
+from compiler.bundle.targets import Target
+from compiler.bundle.template_digests import template_digest
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Privacy, Run
 
@@ -38,7 +37,7 @@ class Fingerprints:
 
     def of_bundle(self, cohort: bytes, target: Target) -> str:
         if target.name not in self._targets:
-            self._targets[target.name] = _target(target)
+            self._targets[target.name] = template_digest(target).encode()
         return blake2b(self._targets[target.name] + cohort, digest_size=16).hexdigest()
 
     def _run(self, run: Run, memory: int) -> tuple[Any, ...]:
@@ -59,20 +58,3 @@ class Fingerprints:
 
 def _bytes(value: Any) -> bytes:
     return marshal.dumps(value, 2)
-
-
-def _target(target: Target) -> bytes:
-    """The definition and the templates, by what is in the folder."""
-    contents: Mapping[str, bytes] = {name: _read(target.folder / name) for name in template_names(target.folder)}
-    digest = sha256((target.folder / DEFINITION).read_bytes())
-    for name, data in contents.items():
-        digest.update(f"\0{name}\0{len(data)}\0".encode(errors="surrogateescape") + data)
-    return digest.digest()
-
-
-def _read(path: Path) -> bytes:
-    """A template; nothing where the system refuses, which rendering reports."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""

@@ -19,6 +19,7 @@ from compiler.cli.output import Output, quiet_when_closed
 _COMMANDS = {
     "init": ("compiler.cli.init", "Write a small workspace that compiles at once."),
     "validate": ("compiler.cli.validate", "Check the blueprints and inventories of a workspace."),
+    "plan": ("compiler.cli.plan", "Show what a compile would change."),
     "compile": ("compiler.cli.compile", "Build the artifacts, write the bundles and slmc.lock."),
     "where": ("compiler.cli.where", "Say which line set a value, and what it overrode."),
     "ls": ("compiler.cli.ls", "List devices, cohorts or artifacts."),
@@ -54,7 +55,7 @@ def cli() -> None:
 
     \b
     Exit codes: 0 fine, 1 errors in the blueprint, 2 usage, 3 changes pending
-    (compile --check), 4 a gate failed, 5 a build failed.
+    (compile --check, plan --exit-code), 4 a gate failed, 5 a build failed.
     """
 
 

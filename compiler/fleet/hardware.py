@@ -10,7 +10,7 @@ from compiler.base.spelling import snake
 from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.spec import DeviceClassSpec
 from compiler.fleet.catalogue import PREFIX
-from compiler.fleet.graph import Cohort, Setting
+from compiler.fleet.graph import Cohort, Origin, Setting
 
 SECTION = "deviceClasses"
 
@@ -34,7 +34,7 @@ def class_fact(blueprint: Blueprint, catalogue: Blueprint, cohort: Cohort, fact:
     if not given:
         return Setting(value, None)
     (_, place), *others = given
-    return Setting(value, place, tuple(others))
+    return Setting(value, place, tuple(Origin(other, where) for other, where in others))
 
 
 def class_place(blueprint: Blueprint, catalogue: Blueprint, name: str) -> Span | None:
