@@ -28,5 +28,5 @@ TINY = Extent(100, (100,), slow_peers=False, peers=False, rounds=1)
 
 KUSTOMIZE = (250, 1_000)
 """Devices for kustomize, which takes minutes for more."""
-YAML_DEVICES = 10_000
-"""Of the text that is read for the speed of YAML alone."""
+YAML_DEVICES = 1_000
+"""Of the text that is read for the speed of YAML, at least."""

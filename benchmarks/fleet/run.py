@@ -107,7 +107,7 @@ class _Benchmark:
                 shutil.rmtree(self.peers.output(tool, n))
 
     def yaml(self) -> None:
-        n = YAML_DEVICES if self.extent.peers else self.extent.devices
+        n = max(YAML_DEVICES, self.extent.devices)
         command = [sys.executable, "-m", "benchmarks.fleet.yaml_speed", str(n)]
         done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
         self.results.yaml = json.loads(done.stdout)

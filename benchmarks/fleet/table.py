@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def _padded(cell: str, head: str, width: int) -> str:
 
 def _head(results: Results) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
-    yield f"CPU seconds (user + system, of a process and its children) on {_processor()}: {versions}."
+    what = f"CPU seconds (user + system, of a process and its children) on {_processor()}: {versions}."
+    yield from textwrap.wrap(what, 118)
 
 
 def _notes(results: Results) -> Iterator[str]:
