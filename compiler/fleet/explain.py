@@ -36,9 +36,10 @@ class Effect:
 class _Cause(NamedTuple):
     """An effect on one class and its runs: `same` are values it sets to what they are there anyway."""
 
-    order: tuple[bool, int]
-    """Effects that set values of further runs come last, then the order of the blueprint counts."""
-    part: Part
+    partly: bool
+    """Whether the effect sets values of further runs too: such effects come last."""
+    effect: int
+    """Its index; of effects that explain as much, the first in the blueprint comes first."""
     items: tuple[Item, ...]
     same: tuple[Field, ...]
 
@@ -85,8 +86,8 @@ class Explainer:
     def __post_init__(self) -> None:
         self.effects = list(_effects(self.layers))
 
-    def explain(self, device_class: str, settled: Settled) -> tuple[list[Part], Differences]:
-        """The parts of the overlays that explain the configuration, in the order of the blueprint, and what is left.
+    def explain(self, device_class: str, settled: Settled) -> tuple[list[int], Differences]:
+        """The effects that explain the configuration, as indexes into `effects` in order, and what is left.
 
         An overlay may explain what all of its values hold in. Of those, the one that explains
         most comes first, then the one that explains most of the rest, and so on.
@@ -102,13 +103,13 @@ class Explainer:
         held = set(left.items())
         chosen: list[_Cause] = []
         while held and causes:
-            best = max(causes, key=lambda cause: (len(held.intersection(cause.items)), *_first(cause)))
+            best = max(causes, key=lambda cause: (len(held.intersection(cause.items)), not cause.partly, -cause.effect))
             if held.isdisjoint(best.items):
                 break
             chosen.append(best)
             held.difference_update(best.items)
         rest = {field: value for field, value in left.items() if (field, value) in held}
-        return [cause.part for cause in sorted(chosen, key=lambda cause: cause.order[1])], rest
+        return sorted(cause.effect for cause in chosen), rest
 
     def _frame(self, device_class: str, settled: Settled) -> _Frame:
         key = (device_class, *settled.ports)
@@ -147,7 +148,7 @@ class Explainer:
                 items, same = _split(effect.items, base)
             if items:
                 partly = any(edit.target.scope not in base.states for edit in able[0].edits)
-                yield _Cause((partly, order), effect.part, items, same)
+                yield _Cause(partly, order, items, same)
 
 
 def _holds(cause: _Cause, left: Differences) -> bool:
@@ -161,12 +162,6 @@ def _holds(cause: _Cause, left: Differences) -> bool:
 def _value(settled: Settled, target: Field) -> Any:
     value = settled.states[target.scope][target.field]
     return exact(value.get(target.name, _GONE)) if target.name else exact(value)
-
-
-def _first(cause: _Cause) -> tuple[bool, int]:
-    """Greater for what comes first."""
-    partly, order = cause.order
-    return not partly, -order
 
 
 def differences(settled: Settled, base: Settled) -> Differences:

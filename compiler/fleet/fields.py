@@ -80,20 +80,29 @@ def paths(runs: Iterable[str]) -> Iterator[str]:
     yield from (f"{PRIVACY}.{field}" for field in PRIVACY_FIELDS)
 
 
+def _attributes(fields: Mapping[str, Kind]) -> list[tuple[str, Kind, tuple[str, ...], str, str]]:
+    """Field, kind, the field's steps in YAML, and the attributes of the spec that lead to it."""
+    listed = []
+    for field, kind in fields.items():
+        owner, _, leaf = field.rpartition(".")
+        listed.append((field, kind, tuple(field.split(".")), owner, snake(leaf)))
+    return listed
+
+
+_PRIVACY_SPECS = (PrivacySpec, PrivacyOverrideSpec)
+_RUN_SPEC, _PRIVACY_SPEC = _attributes(RUN_FIELDS), _attributes(PRIVACY_FIELDS)
+
 Given = tuple[str, str, Any, tuple[str, ...]]
 """Field, name of the entry or nothing, value, and where it stands inside its spec. Lists become tuples."""
 
 
 def given(spec: RunSpec | RunOverrideSpec | PrivacySpec | PrivacyOverrideSpec) -> Iterator[Given]:
     """The values that `spec` gives; what is None is not given."""
-    fields = PRIVACY_FIELDS if isinstance(spec, PrivacySpec | PrivacyOverrideSpec) else RUN_FIELDS
-    for field, kind in fields.items():
-        owner, _, leaf = field.rpartition(".")
+    for field, kind, inner, owner, leaf in _PRIVACY_SPEC if isinstance(spec, _PRIVACY_SPECS) else _RUN_SPEC:
         holder = getattr(spec, owner) if owner else spec
-        value = getattr(holder, snake(leaf)) if holder is not None else None
+        value = getattr(holder, leaf) if holder is not None else None
         if value is None:
             continue
-        inner = tuple(field.split("."))
         if kind is Kind.MAP:
             yield from ((field, name, entry, (*inner, name)) for name, entry in value.items())
         else:

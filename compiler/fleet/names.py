@@ -41,11 +41,13 @@ class Names:
     def __init__(self, classes: Iterable[str], layers: Layers, explainer: Explainer) -> None:
         self._classes = class_words(classes)
         self._explainer = explainer
-        self._runs: dict[str, Part] = {run.scope: ("run", run.name) for run in layers.runs if run.clause.labels}
+        runs: dict[str, Part] = {run.scope: ("run", run.name) for run in layers.runs if run.clause.asks_more}
         self._several = len(layers.runs) > 1
-        overlays = {effect.part for effect in explainer.effects}
-        self._words = distinct({part: part_words(part) for part in {*self._runs.values(), *overlays}})
-        self._vocabulary = {*self._words.values()}
+        parts = [*runs.values(), *(effect.part for effect in explainer.effects)]
+        words = distinct({part: part_words(part) for part in parts})
+        self._run_words = {scope: words[part] for scope, part in runs.items()}
+        self._effect_words = [words[effect.part] for effect in explainer.effects]
+        self._vocabulary = {*words.values()}
         self._starts = {*self._classes.values()}
         self._fields: dict[Field, str] = {}
         self._sure: dict[tuple[str, ...], bool] = {}
@@ -57,8 +59,8 @@ class Names:
         """
         chosen, left = self._explainer.explain(device_class, settled)
         words = [self._classes[device_class]]
-        words += [self._words[self._runs[scope]] for scope in settled.runs if scope in self._runs]
-        words += [self._words[part] for part in chosen]
+        words += [self._run_words[scope] for scope in settled.runs if scope in self._run_words]
+        words += [self._effect_words[effect] for effect in chosen]
         words += [f"{name}-{_written(name, value)}" for name, value in facts[:_SHOWN]]
         if left and len(facts) < _SHOWN:
             shown = sorted(left)[: _SHOWN - len(facts)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.base.units import parse_bytes, parse_ratio, show_bytes, show_ratio
+from compiler.base.units import exact_bytes, parse_bytes, parse_ratio, show_bytes, show_ratio
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,15 @@ from compiler.base.units import parse_bytes, parse_ratio, show_bytes, show_ratio
     [("450MiB", 471859200), ("1.5GiB", 1610612736), ("1 kB", 1000), ("0B", 0), ("2TB", 2 * 10**12), ("64 KiB", 65536)],
 )
 def test_sizes(text: str, count: int) -> None:
+    assert parse_bytes(text) == count
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0B"), (1001, "1001B"), (2**32, "4GiB"), (8 * 10**9, "8GB"), (3 * 2**29, "1536MiB"), (2**40, "1TiB")],
+)
+def test_exact_sizes(count: int, text: str) -> None:
+    assert exact_bytes(count) == text
     assert parse_bytes(text) == count
 
 

@@ -69,13 +69,20 @@ RICH: dict[str, Any] = {
                         "port": 9000,
                     },
                     "environment": {"LOG_LEVEL": "info"},
+                    "parameters": {"greeting": "hello"},
                 }
             },
+            "columns": {"RAM": "fact.memory"},
+            "order": ["region", "site"],
+            "overridable": {"site": ["runs", "privacy.egress"]},
             "targets": ["systemd", "compose"],
             "privacy": {"dataClass": "health", "residency": "eu", "egress": "deny", "telemetry": ["latency"]},
             "overlays": [
                 {
                     "match": {"site": "berlin"},
+                    "priority": 1,
+                    "privacy": {"egress": "deny"},
+                    "rules": {"runs.assistant.environment": "replace"},
                     "runs": {
                         "assistant": {
                             "model": "assistant@1.4.0",
@@ -93,7 +100,10 @@ RICH: dict[str, Any] = {
     },
 }
 
-FREE = {"models", "recipes", "deviceClasses", "fleets", "versions", "match", "environment"}
+FREE = {
+    "models", "recipes", "deviceClasses", "fleets", "versions", "match", "environment", "parameters", "columns",
+    "overridable", "rules",
+}  # fmt: skip
 """Keys whose mappings take any name; `runs` too."""
 
 REQUIRED = {
