@@ -116,7 +116,7 @@ def renderer(template: Template) -> Callable[[dict[str, Any]], bytes]:
         template.name,
         template.blocks,
     )
-    names = template.globals
+    names = dict(template.globals)  # which is a chain of mappings, slow to go through
     make = environment.context_class
 
     def render(context: dict[str, Any]) -> bytes:

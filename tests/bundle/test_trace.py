@@ -55,7 +55,7 @@ def test_built_in_targets_have_the_same_lines(name: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_any_value_gives_the_same_lines(template: str, tmp_path: Path) -> None:
     write(tmp_path, "note", {"target.yaml": PER_RUN, "note.j2": "{% set value = run.parameters.value %}\n" + template})
-    for value in VALUES:
+    for value in VALUES[::2]:
         fleet = using("note", fleet_of(replace(SERVED, parameters=(("value", value), ("name", "of the user")))))
         bundles, diagnostics = compiled(tmp_path, fleet)
         if not diagnostics:
