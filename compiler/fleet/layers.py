@@ -57,6 +57,8 @@ class Layers:
     privacy_spans: Spans
     levels: Levels
     places: Places
+    columns: Mapping[str, str]
+    """The columns of the inventory that set values, by the path of the value."""
 
     @cached_property
     def clauses(self) -> list[Clause]:

@@ -98,7 +98,8 @@ class Linker:
         places = self.scope.places
         privacy, spans = own_values(self.spec.privacy, (*self.path, PRIVACY), places)
         levels = Levels.of(self.spec.order)
-        return Layers(self._runs(), self._overlays(levels), privacy, spans, levels, places)
+        columns = {written: column for column, written in self.spec.columns.items()}
+        return Layers(self._runs(), self._overlays(levels), privacy, spans, levels, places, columns)
 
     def _runs(self) -> tuple[RunLayer, ...]:
         places = self.scope.places

@@ -87,7 +87,8 @@ def _changes(layers: Layers, matched: tuple[int, ...], device: Device | None) ->
         names = [run.name for run in layers.runs]
         for path, value in device.values:
             if target := find(path, names):
-                yield Change(target, Rule.REPLACE, value, Origin(None, device.place, "device", column=True))
+                place = device.column_place(layers.columns.get(path, ""))
+                yield Change(target, Rule.REPLACE, value, Origin(None, place, "device", column=True))
     yield from (_change(layers, *edit) for edit in edits_of(above))
 
 

@@ -69,7 +69,7 @@ def _row(side: Side | None) -> tuple[str, str, str] | None:
 
 
 def _settings(fleet: Fleet, cohort: Cohort) -> tuple[Any, ...]:
-    return fleet.region, getattr(cohort, "privacy", fleet.privacy)
+    return fleet.region, cohort.privacy
 
 
 def _facts(hardware: DeviceClass) -> tuple[Any, ...]:

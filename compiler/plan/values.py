@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.base.span import Span
-from compiler.fleet.graph import Cohort, Setting
+from compiler.fleet.graph import Cohort, Device, Setting
 from compiler.plan.changes import Change, Kind, Subject, Value
 from compiler.plan.pairs import Pair
 
@@ -78,14 +78,12 @@ class ValueChanges:
 
 def _ways(pair: Pair, old: Cohort, new: Cohort) -> Iterator[tuple[Mapping[str, Setting], Mapping[str, Setting], int]]:
     """The distinct provenances of a pair's devices, before and after, with the number of devices of each."""
-    found: dict[tuple[int, int], list[Any]] = {}
+    found: dict[tuple[Hashable, Hashable], list[tuple[Device, Device]]] = {}
     for before, after in zip(pair.before, pair.after, strict=True):
-        was, now = old.provenance_of(before.id), new.provenance_of(after.id)
-        # The mappings stay referenced here, so that an identity means one of them only.
-        way = found.setdefault((id(was), id(now)), [was, now, 0])
-        way[2] += 1
-    for was, now, devices in found.values():
-        yield was, now, devices
+        found.setdefault((old.origins.way(before), new.origins.way(after)), []).append((before, after))
+    for devices in found.values():
+        before, after = devices[0]
+        yield old.origins.of(before), new.origins.of(after), len(devices)
 
 
 def _steps(old: Mapping[str, Setting], new: Mapping[str, Setting], without: frozenset[str]) -> Iterator[_Step]:

@@ -45,7 +45,8 @@ def _spelt(facts: tuple[tuple[str, ...], ...]) -> str:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_built_in_targets_have_the_same_lines(name: str) -> None:
-    for bundle in rendered(SCENARIOS[name]).bundles[:3]:
+    first = SCENARIOS[name].cohorts[0].name
+    for bundle in (bundle for bundle in rendered(SCENARIOS[name]).bundles if bundle.cohort == first):
         for path, data in bundle.files.items():
             if path not in ("SHA256SUMS", "artifacts.json"):
                 lines = traced(REPOSITORY, SCENARIOS[name], bundle.target, path)
@@ -60,7 +61,7 @@ def test_any_value_gives_the_same_lines(template: str, tmp_path: Path) -> None:
         bundles, diagnostics = compiled(tmp_path, fleet)
         if not diagnostics:
             text = "\n".join(line.text for line in traced(tmp_path, fleet, "note", "chat.txt"))
-            assert text.encode() == bundles.bundles[0].files["chat.txt"].removesuffix(b"\n")
+            assert text.encode() == next(iter(bundles.bundles)).files["chat.txt"].removesuffix(b"\n")
 
 
 def test_conditions_hold_for_what_stands_inside(tmp_path: Path) -> None:

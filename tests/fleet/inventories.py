@@ -11,9 +11,10 @@ from compiler.base.diagnostics import Diagnostic, in_order
 from compiler.base.span import Source, Span
 from compiler.blueprint.merge import merge
 from compiler.fleet.catalogue import load
+from compiler.fleet.columns import Columns
 from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.inventories import Inventories
 from compiler.fleet.inventory import Inventory
-from compiler.fleet.link import Linker
 from compiler.fleet.resolve import resolve
 from compiler.syntax.read import parse
 from tests.fleet.workspaces import PARTS, fleet_text
@@ -43,7 +44,7 @@ def fleet_over(devices: Iterable[Device], body: str) -> tuple[Fleet, list[Diagno
     labels = frozenset({label for device in listed for label, _ in device.labels} | {"site", "shift"})
     documents = [parse(PARTS.encode(), "parts.slmc.yaml"), parse(fleet_text(body).encode(), "fleet.slmc.yaml")]
     blueprint, wrong = merge([document for document, found in documents if document and not found])
-    with patch.object(Linker, "_inventory", lambda linker: Inventory(listed, labels)):
+    with patch.object(Inventories, "of", lambda *_: (Inventory(listed, labels), Columns(), [])):
         (fleet,), diagnostics = resolve(Path("nowhere"), blueprint, load()[0])
     return fleet, in_order([*wrong, *diagnostics])
 

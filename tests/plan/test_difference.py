@@ -79,7 +79,7 @@ def test_line_that_is_taken_away_is_named(tmp_path: Path) -> None:
 
 def test_other_cohort_with_the_same_values_is_no_change(tmp_path: Path) -> None:
     old = state(tmp_path, "a", OVERLAYS + BERLIN)
-    again = "      - {match: {device: berlin-1}, runs: {chat: {threads: 3}}}\n" + BERLIN
+    again = "      - {match: {site: berlin}, priority: -1, runs: {chat: {threads: 3}}}\n" + BERLIN
     assert between(old, state(tmp_path, "b", OVERLAYS + again)) == Difference((), 4, 0)
 
 
@@ -171,7 +171,8 @@ def test_cost_is_that_of_pairs(devices: int, monkeypatch: pytest.MonkeyPatch) ->
 
     members = tuple(Device(f"d-{n:06}", "pi", (), DEVICE.place) for n in range(devices))
     old = replace(FLEET, cohorts=(replace(COHORT, devices=members),))
-    new = replace(old, privacy=replace(PRIVACY, egress="allow"), cohorts=(replace(old.cohorts[0], name="x"),))
+    open_ = replace(old.cohorts[0], name="x", privacy=replace(PRIVACY, egress="allow"))
+    new = replace(old, cohorts=(open_,))
     calls = []
     original = values._steps
     monkeypatch.setattr(values, "_steps", lambda *all: calls.append(1) or original(*all))
