@@ -19,6 +19,8 @@ _EXACT = frozenset({str, int, tuple, type(None)})
 _GONE = "\0gone"
 """Stands for an entry of a mapping that was removed. No text of YAML has this character."""
 
+_NOTHING = object()
+
 Differences = dict[Field, Any]
 Item = tuple[Field, Any]
 
@@ -44,17 +46,56 @@ class _Cause(NamedTuple):
     same: tuple[Field, ...]
 
 
+class Explanation(NamedTuple):
+    """Why a configuration is not what its class and runs alone give."""
+
+    effects: list[int]
+    """Those that explain it, as indexes into the explainer's, in order."""
+    left: Differences
+    """What they do not explain."""
+    found: list[_Cause]
+
+    def guess(self) -> Explanation:
+        """With the effect that explains most of what is left: at least two values, and half of its own.
+
+        It explains nothing for sure, as its other values were set to something else.
+        """
+        best, most, get = None, (1, 1), self.left.get
+        for cause in self.found:
+            held = 0
+            for target, value in cause.items:
+                held += get(target, _NOTHING) == value
+            if (held, -cause.effect) > most and 2 * held >= len(cause.items) + len(cause.same):
+                best, most = cause, (held, -cause.effect)
+        if best is None:
+            return self
+        left = self.left.copy()
+        for target, value in best.items:
+            if get(target, _NOTHING) == value:
+                del left[target]
+        return Explanation([*self.effects, best.effect], left, self.found)
+
+
 @dataclass(slots=True)
 class _Frame:
     """A class with the runs that are on it: the configuration without overlays but those for the class."""
 
     base: Settled
     causes: dict[Field, dict[Any, list[_Cause]]]
-    """By field and value of the one of its items that the fewest causes have."""
+    """By field and value of those of its items that the fewest causes have."""
     values: dict[Field, Any] = field(default_factory=dict)
     """Of the base, as they are asked for."""
     differences: dict[int, tuple[Settled, Differences]] = field(default_factory=dict)
     """Of configurations that others refine, by identity; the last one is enough, as they come in turn."""
+
+    def found(self, left: Differences) -> list[_Cause]:
+        """The causes of which a telling item is among the differences."""
+        found: dict[int, _Cause] = {}
+        for target, value in left.items():
+            if by_value := self.causes.get(target):
+                for cause in by_value.get(value, ()):
+                    found[cause.effect] = cause
+        return list(found.values())
 
     def differing(self, settled: Settled) -> Differences:
         """What is not as in the base. The caller may change it."""
@@ -86,20 +127,18 @@ class Explainer:
     def __post_init__(self) -> None:
         self.effects = list(_effects(self.layers))
 
-    def explain(self, device_class: str, settled: Settled) -> tuple[list[int], Differences]:
-        """The effects that explain the configuration, as indexes into `effects` in order, and what is left.
+    def explain(self, device_class: str, settled: Settled) -> Explanation:
+        """The overlays that explain a configuration of the class.
 
         An overlay may explain what all of its values hold in. Of those, the one that explains
         most comes first, then the one that explains most of the rest, and so on.
         """
         frame = self._frame(device_class, settled)
         left = frame.differing(settled)
-        causes = []
-        for target, value in left.items():
-            if (by_value := frame.causes.get(target)) and value in by_value:
-                causes += [cause for cause in by_value[value] if _holds(cause, left)]
+        found = frame.found(left)
+        causes = [cause for cause in found if _holds(cause, left)]
         if not causes:
-            return [], left
+            return Explanation([], left, found)
         held = set(left.items())
         chosen: list[_Cause] = []
         while held and causes:
@@ -109,7 +148,7 @@ class Explainer:
             chosen.append(best)
             held.difference_update(best.items)
         rest = {field: value for field, value in left.items() if (field, value) in held}
-        return sorted(cause.effect for cause in chosen), rest
+        return Explanation(sorted(cause.effect for cause in chosen), rest, found)
 
     def _frame(self, device_class: str, settled: Settled) -> _Frame:
         key = (device_class, *settled.ports)
@@ -130,8 +169,9 @@ class Explainer:
         seen = Counter(item for cause in causes for item in cause.items)
         index: dict[Field, dict[Any, list[_Cause]]] = {}
         for cause in causes:
-            target, value = min(cause.items, key=seen.__getitem__)
-            index.setdefault(target, {}).setdefault(value, []).append(cause)
+            fewest = min(seen[item] for item in cause.items)
+            for target, value in (item for item in cause.items if seen[item] == fewest):
+                index.setdefault(target, {}).setdefault(value, []).append(cause)
         return _Frame(base, index)
 
     def _causes(self, device_class: str, base: Settled, numbers: tuple[int, ...]) -> Iterator[_Cause]:

@@ -11,7 +11,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Places
 from compiler.blueprint.fleet_spec import PrivacySpec, RunSpec
-from compiler.fleet.fields import PRIVACY_FIELDS, RUN_FIELDS, Kind, given, scope_of
+from compiler.fleet.fields import PRIVACY_FIELDS, RUN_FIELDS, Kind, given
 from compiler.fleet.levels import Levels
 from compiler.fleet.match import Clause
 from compiler.fleet.rules import Edit, Path, Rule
@@ -26,14 +26,11 @@ class RunLayer:
     """A run as the fleet declares it: whom it asks for, its values, where they stand."""
 
     name: str
+    scope: str
     clause: Clause
     values: State
     spans: Spans
     place: Span
-
-    @property
-    def scope(self) -> str:
-        return scope_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,10 @@ class Layers:
     @cached_property
     def clauses(self) -> list[Clause]:
         return [*(run.clause for run in self.runs), *(overlay.clause for overlay in self.overlays)]
+
+    @cached_property
+    def by_scope(self) -> dict[str, RunLayer]:
+        return {run.scope: run for run in self.runs}
 
     @property
     def column_rank(self) -> tuple[int, int]:

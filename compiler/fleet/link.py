@@ -16,7 +16,7 @@ from compiler.fleet.cohorts import Sorter
 from compiler.fleet.conflicts import Conflicts
 from compiler.fleet.declared import Declared
 from compiler.fleet.explain import Explainer
-from compiler.fleet.fields import PRIVACY
+from compiler.fleet.fields import PRIVACY, scope_of
 from compiler.fleet.graph import Device, Fleet, Setting, TargetUse
 from compiler.fleet.inventories import Inventories, twice
 from compiler.fleet.inventory import Inventory
@@ -110,7 +110,7 @@ class Linker:
             for key in ("model", "recipe"):
                 self._check_reference(key, values[key], (*path, key))
             self.diagnostics += check_command(values["serve.command"], (*path, "serve", "command", 0), places)
-            layers.append(RunLayer(name, Clause.of(path, spec.match), values, spans, places.key(*path)))
+            layers.append(RunLayer(name, scope_of(name), Clause.of(path, spec.match), values, spans, places.key(*path)))
         return tuple(layers)
 
     def _overlays(self, levels: Levels) -> tuple[OverlayLayer, ...]:

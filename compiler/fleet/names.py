@@ -57,15 +57,17 @@ class Names:
 
         `identity` is the hash of all of that, in hex digits.
         """
-        chosen, left = self._explainer.explain(device_class, settled)
+        reason = self._explainer.explain(device_class, settled)
+        exact = len(reason.left) + len(facts) <= _SHOWN and all(field.field in _EXACT for field in reason.left)
+        if reason.found and not exact:
+            reason = reason.guess()
         words = [self._classes[device_class]]
         words += [self._run_words[scope] for scope in settled.runs if scope in self._run_words]
-        words += [self._effect_words[effect] for effect in chosen]
+        words += [self._effect_words[effect] for effect in reason.effects]
         words += [f"{name}-{_written(name, value)}" for name, value in facts[:_SHOWN]]
-        if left and len(facts) < _SHOWN:
-            shown = sorted(left)[: _SHOWN - len(facts)]
-            words += [self._value_words(field, left[field]) for field in shown]
-        exact = len(left) + len(facts) <= _SHOWN and all(field.field in _EXACT for field in left)
+        if reason.left and len(facts) < _SHOWN:
+            shown = sorted(reason.left)[: _SHOWN - len(facts)]
+            words += [self._value_words(field, reason.left[field]) for field in shown]
         text = "-".join(words)
         if exact and len(text) <= _LONGEST and self._is_sure(tuple(words)):
             return text

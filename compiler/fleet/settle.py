@@ -54,6 +54,7 @@ class Settler:
     """Whether an edit that removes has removed anything, by its place, for those that were applied."""
     _supposed: dict[tuple[int, ...], Settled] = field(default_factory=dict)
     _fields: dict[str, Field | None] = field(default_factory=dict)
+    _split: tuple[tuple[int, ...], tuple[int, ...], list[OverlayLayer]] | None = None
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def settle(self, matched: tuple[int, ...]) -> Settled:
@@ -78,7 +79,9 @@ class Settler:
 
     def refine(self, whole: Settled, matched: tuple[int, ...], device: Device) -> Settled:
         """The configuration of a device that has values of its own, beside `whole`, which its clauses give."""
-        below, above = self.layers.split(matched)
+        if self._split is None or self._split[0] is not matched:
+            self._split = (matched, *self.layers.split(matched))
+        _, below, above = self._split
         start = self.suppose(below).states if above else whole.states
         refined = {}
         for path, value in device.values:
@@ -91,9 +94,10 @@ class Settler:
             own = ((overlay, edit) for overlay, edit in edits_of(above) if edit.target.scope in touched)
             self._lay(touched, own, real=True)
         states = {**whole.states, **touched}
-        if any(state[_PORT] != whole.states[scope][_PORT] for scope, state in touched.items()):
-            self._check_ports(states, matched, device)
-            return self._made(states)
+        for scope, state in touched.items():
+            if state.get(_PORT) != whole.states[scope].get(_PORT):
+                self._check_ports(states, matched, device)
+                return self._made(states)
         made = self._remade(whole, states, touched)
         if not above:
             made.refines, made.refined = whole, refined
@@ -182,16 +186,12 @@ class Settler:
         runs, texts = whole.runs.copy(), whole.texts.copy()
         for scope in touched:
             if scope in runs:
-                layer = self._layer(scope)
-                run = self._run(layer, states[scope], whole.ports[scope])
+                run = self._run(self.layers.by_scope[scope], states[scope], whole.ports[scope])
                 if run is None:
                     del runs[scope], texts[scope]
                 else:
                     runs[scope], texts[scope] = run, _text(run)
         return Settled(states, whole.ports, runs, whole.privacy, texts)
-
-    def _layer(self, scope: str) -> RunLayer:
-        return next(run for run in self.layers.runs if run.scope == scope)
 
     def _run(self, layer: RunLayer, state: State, port: int) -> Run | None:
         model = self.declared.models.get(state["model"])

@@ -139,3 +139,25 @@ def test_a_hash_follows_words_that_could_mean_a_value() -> None:
 """
     fleet, _ = fleet_over([device("a", site="threads-2"), device("b", site="x", values={"threads": 2})], body)
     assert [re.sub("[0-9a-f]{12}$", "HASH", cohort.name) for cohort in fleet.cohorts] == ["till-threads-2-HASH"] * 2
+
+
+def test_an_overlay_of_which_half_holds_is_named_before_the_hash() -> None:
+    body = """
+    runs:
+      assistant: {model: chat@1.4.0, recipe: small}
+    overlays:
+      - {match: {site: berlin}, runs: {assistant: {threads: 2, contextLength: 64, environment: {A: a, B: b}}}}
+      - {match: {site: lyon}, runs: {assistant: {threads: 3, contextLength: 65}}}
+"""
+    devices = [
+        device("d1", site="berlin", values={"threads": 3, "environment.A": "x"}),
+        device("d2", site="berlin", values={"threads": 3, "environment.A": "x", "environment.B": "y"}),
+        device("d3", values={"threads": 3, "environment.A": "x"}),
+    ]
+    fleet, diagnostics = fleet_over(devices, body)
+    assert [diagnostic.code.slug for diagnostic in diagnostics] == ["overlay-unused"]
+    assert {id: re.sub("-[0-9a-f]{12}$", "-HASH", name) for id, name in places(fleet).items()} == {
+        "d1": "till-berlin-a-x-threads-3-HASH",
+        "d2": "till-context-length-64-a-x-HASH",
+        "d3": "till-a-x-threads-3-HASH",
+    }
