@@ -256,7 +256,7 @@ def _artifact_facts(text: str, scene: Origins) -> Iterator[tuple[Fact, ...]]:
         elif depth == 8 and runs:
             yield (("runs", json.loads(line.strip().rstrip(",")), "name"),)
         elif depth == 10:
-            yield (("runs", run, "artifact", "files", file),)
+            yield (("runs", run, "artifact", "files", file, key),)
         else:
             yield ()
 
