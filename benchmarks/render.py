@@ -11,7 +11,6 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from compiler.base.span import Source, Span
 from compiler.bundle.context import TargetFacts, cohort_context
 from compiler.bundle.environment import TargetEnvironment, renderer
 from compiler.bundle.targets import Target
-from compiler.fit.check import check
+from compiler.fit.check import Estimate, check
 from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, Model, Privacy, Recipe, Run
 
 DEVICES = 200
@@ -32,11 +31,9 @@ PLACE = Span(Source("fleet.slmc.yaml", "fleets: {}\n"), 1, 1, 6)
 MIB = 2**20
 
 SERVICE = """\
-# Generated. Do not edit.
 [Unit]
 Description=SLM {{ run.model.name }} on {{ cohort.name }} ({{ run.parameters.site }}/{{ fleet.region }})
 After=network-online.target
-Wants=network-online.target
 
 [Service]
 Type=simple
@@ -44,7 +41,6 @@ Type=simple
 Environment={{ (k ~ "=" ~ v) | systemd }}
 {% endfor %}
 ExecStart=/usr/bin/slm-serve --model {{ run.artifact.folder }}/model.onnx --threads {{ run.threads }} --port {{ run.port }} --max-tokens {{ run.parameters.max_tokens }} --log-level {{ run.parameters.log_level | systemd }}
-Restart=on-failure
 RestartSec={{ run.parameters.restart_sec }}
 MemoryMax={{ run.memory_limit }}
 
@@ -53,12 +49,10 @@ WantedBy=multi-user.target
 """  # noqa: E501
 
 COMPOSE = """\
-# Generated. Do not edit.
 services:
   slm:
     image: {{ run.image | yaml }}
     platform: {{ ("linux/" ~ cohort.device_class.arch) | yaml }}
-    restart: on-failure
     ports:
       - {{ (run.port ~ ":" ~ run.port) | yaml }}
     environment:
@@ -84,7 +78,6 @@ services:
 """
 
 DEPLOY = """\
-# Generated. Do not edit.
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -98,7 +91,6 @@ metadata:
     slm.example.com/model-digest: {{ run.artifact.digest | yaml }}
     slm.example.com/update-window: {{ run.parameters.update_window | yaml }}
 spec:
-  replicas: 1
   selector:
     matchLabels:
       device: {{ cohort.name | yaml }}
@@ -172,13 +164,8 @@ MANIFEST = """\
 TEMPLATES = {"slm.service": SERVICE, "compose.yaml": COMPOSE, "deployment.yaml": DEPLOY, "manifest.json": MANIFEST}
 
 
-@dataclass(frozen=True)
-class Workload:
-    """A fleet whose every device is a cohort of its own."""
-
-    fleet: Fleet
-    artifacts: Artifacts
-    estimates: Any = field(repr=False)
+Workload = tuple[Fleet, Artifacts, tuple[Estimate, ...]]
+"""A fleet whose every device is a cohort of its own, and what was measured and estimated of it."""
 
 
 class PlainEnvironment(TargetEnvironment):
@@ -222,15 +209,15 @@ def workload(devices: int) -> Workload:
         Quality(4096, 12.5, 1.0125, 0.01234, 0.9531),
     )  # fmt: skip
     artifacts = Artifacts({artifact.name: artifact}, {})
-    return Workload(fleet, artifacts, check([fleet], artifacts)[0])
+    return fleet, artifacts, check([fleet], artifacts)[0]
 
 
 def contexts(work: Workload) -> list[dict[str, Any]]:
     """What the templates see of every cohort, as the bundle stage makes it for a file of a run."""
-    target = TargetFacts("bench", "Four files")
-    found = []
-    for cohort, estimate in zip(work.fleet.cohorts, work.estimates, strict=True):
-        context = cohort_context(work.fleet, cohort, work.artifacts, estimate) | {"target": target}
+    target, found = TargetFacts("bench", "Four files"), []
+    fleet, artifacts, estimates = work
+    for cohort, estimate in zip(fleet.cohorts, estimates, strict=True):
+        context = cohort_context(fleet, cohort, artifacts, estimate) | {"target": target}
         found.append(context | {"run": context["runs"][0]})
     return found
 

@@ -81,6 +81,7 @@ class TracingEnvironment(TargetEnvironment):
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self._places: dict[int, Fact] = {}
+        self._runs: object = None
         self._reading: list[set[Fact]] = []
         """Of the expressions that are being worked out now, the innermost last."""
         self._scopes: list[set[Fact]] = [set()]
@@ -96,7 +97,7 @@ class TracingEnvironment(TargetEnvironment):
         Raises what the template raises, as rendering does.
         """
         seen = _own(context)
-        self._places = dict(_places(seen))
+        self._places, self._runs = dict(_places(seen)), seen["runs"]
         for piece in self._pieces(self.from_string(file.path), seen):
             self._scopes[0].update(piece.conditions)
         return list(_lines(self._pieces(self.get_template(file.template), seen)))
@@ -144,6 +145,8 @@ class TracingEnvironment(TargetEnvironment):
         self._add(self._variables.get((template, name), ()))
         if isinstance(value, _Text):
             self._add((value.fact,))
+        elif value is self._runs:
+            self._add((("runs",),))
         return value
 
     def assign(self, template: str, names: list[str]) -> None:
@@ -241,8 +244,8 @@ def _inside(owner: Any, at: Fact) -> Iterator[tuple[int, Fact]]:
             yield from _inside(value, (*at, str(name)))
         elif isinstance(value, tuple):
             for inner in value:
-                if is_dataclass(inner):
-                    yield from _inside(inner, (*at, str(name)))
+                if isinstance(inner, FileFacts):
+                    yield from _inside(inner, (*at, str(name), inner.name))
 
 
 def _lines(pieces: Iterator[_Piece]) -> Iterator[TracedLine]:

@@ -261,7 +261,7 @@ def _artifact_facts(text: str, scene: ShownValues) -> Iterator[tuple[Fact, ...]]
         elif depth == 8 and runs:
             yield (("runs", json.loads(line.strip().rstrip(",")), "name"),)
         elif depth == 10:
-            yield (("runs", run, "artifact", "files", file),)
+            yield (("runs", run, "artifact", "files", file, key),)
         else:
             yield ()
 

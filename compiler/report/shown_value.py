@@ -68,6 +68,8 @@ class ShownValues:
         if kind == "runs" and rest:
             run = next(run for run in self.cohort.runs if run.name == rest[0])
             return self._run(run, rest[1:])
+        if kind == "runs":
+            return [self._run(run, ["name"])[0] for run in self.cohort.runs]
         if kind == "fleet" and rest:
             return self._fleet(rest)
         if kind == "cohort" and rest:
@@ -156,9 +158,10 @@ class ShownValues:
         field = rest[0] if rest else "digest"
         if field == "files" and rest[1:]:
             file = next(file for file in artifact.files if file.name == rest[1])
+            shown = getattr(file, rest[2]) if rest[2:] else file.name
             found = Ground(f"{file.name}, {file.size:,} bytes, {file.digest}", self.lock.file(artifact.name, file.name))
             grounds = (found, *of_artifact(run, artifact, self.lock, field))
-            return self._one("run.artifact.files", None, Setting(file.name, None), grounds)
+            return self._one("run.artifact.files", None, Setting(shown, None), grounds)
         if field == "files":
             value: Any = [file.name for file in artifact.files]
         elif field == "folder":

@@ -131,3 +131,18 @@ def test_a_value_of_several_lines_belongs_to_each(tmp_path: Path) -> None:
         ("", "", ""),
         ("c", "", ""),
     ]
+
+
+def test_lists_of_runs_and_files(tmp_path: Path) -> None:
+    template = (
+        "{{ runs | length }} runs\n{% for other in runs %}\n-\n{{ other.name }}\n{% endfor %}\n"
+        "{% for file in run.artifact.files %}\n{{ file.name }}: {{ file.digest | yaml | length }}\n{% endfor %}\n"
+        "{{ run.command | length }} {{ target.name }} {{ fleet.privacy.telemetry | length }} {{ run.model.license }}\n"
+    )
+    assert note(tmp_path, template) == [
+        ("1 runs", "runs", ""),
+        ("-", "", "runs"),
+        ("chat", "name", ""),
+        ("model.onnx: 73", "artifact.files.model.onnx.digest artifact.files.model.onnx.name", ""),
+        ("1 note 0 Apache-2.0", "fleet.privacy.telemetry command model.license target.name", ""),
+    ]
