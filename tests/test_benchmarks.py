@@ -123,7 +123,7 @@ def test_slmc_gives_every_device_the_values_that_the_floor_gives(tiny: Results) 
 @UNREAD
 def test_cohorts_and_the_table_of_devices_say_what_each_device_was_given(tiny: Results, work: Path) -> None:
     assert tiny.refused == ""
-    deploy = work / f"cohorts-{TINY.devices}" / "deploy" / "retail-edge"
+    deploy = work / "run" / f"cohorts-{TINY.devices}" / "deploy" / "retail-edge"
     rows = [row for path in sorted(deploy.rglob("*.csv")) for row in csv.DictReader(path.read_text().splitlines())]
     found = {row["id"]: _files(deploy / row["cohort"] / "edge", row) for row in rows}
     assert found == {name: _rendered(values) for name, values in _given(TINY.devices)}

@@ -24,8 +24,14 @@ _PACKAGES = ("slmc", "pydantic", "jinja2", "PyYAML", "ruamel.yaml", "onnxruntime
 
 
 def run(extent: Extent, work: Path) -> Results:
-    """Measure all of the extent in the folder `work`, which is best on a tmpfs."""
-    benchmark = _Benchmark(extent, work, Slmc(work), Peers(work), Results(extent))
+    """Measure all of the extent in the folder `work`, which is best on a tmpfs.
+
+    The peers' environments and the store stay there for the next run; its `run` is made anew.
+    """
+    scratch = work / "run"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    benchmark = _Benchmark(extent, Slmc(work, scratch), Peers(work, scratch), Results(extent))
     benchmark.set_up()
     benchmark.cold()
     benchmark.again()
@@ -41,7 +47,6 @@ def run(extent: Extent, work: Path) -> Results:
 @dataclass(slots=True)
 class _Benchmark:
     extent: Extent
-    work: Path
     slmc: Slmc
     peers: Peers
     results: Results

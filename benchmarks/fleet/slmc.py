@@ -18,9 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Slmc:
-    """slmc of this repository, with its store and caches below `work`."""
+    """slmc of this repository, with its store and caches in `work` and its workspaces in `scratch`."""
 
     work: Path
+    scratch: Path
 
     def warm(self) -> str:
         """Build every artifact that the workload needs; why that failed, if it did.
@@ -28,8 +29,7 @@ class Slmc:
         Optimizing models is no part of the workload, so each timed compile finds them in the store.
         """
         folder = self.work / "warm"
-        if folder.exists():
-            return ""
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         workspace.write_models(folder)
         # The names of the versions are others here, since an artifact's key does not have them.
@@ -44,14 +44,13 @@ class Slmc:
 
     def takes_it(self) -> str:
         """Why slmc refuses the workspace of the workload; empty when it does not."""
-        folder = self.work / "probe"
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = self.scratch / "probe"
         workspace.write(workload.DEVICES_PER_SITE, folder, Variant.OWN)
         return measure.run(self._case("slmc validate, to see whether it takes this", folder, "validate")).failed
 
     def folder(self, variant: Variant, n: int) -> Path:
         """The workspace of `n` devices, written when it is asked for first."""
-        folder = self.work / f"{variant.value}-{n}"
+        folder = self.scratch / f"{variant.value}-{n}"
         if not folder.exists():
             workspace.write(n, folder, variant)
         return folder

@@ -17,7 +17,10 @@ _PACKAGES = {"peers": ("rjsonnet", "kcl-lib"), "kapitan": ("kapitan", "reclass-r
 
 @dataclass(slots=True)
 class Peers:
+    """Their environments are in `work`, their sources and output in `scratch`."""
+
     work: Path
+    scratch: Path
     versions: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     """By environment, why it could not be made."""
@@ -33,7 +36,7 @@ class Peers:
             self.versions |= environments.versions(programs, *_PACKAGES[name])
 
     def sources(self, tool: str, n: int) -> Path:
-        folder = self.work / f"sources-{tool}-{n}"
+        folder = self.scratch / f"sources-{tool}-{n}"
         if not folder.exists():
             _MODULES[tool].write_sources(n, folder)
         return folder
@@ -41,11 +44,11 @@ class Peers:
     def output(self, tool: str, n: int) -> Path:
         if tool == "kapitan":
             return self.sources(tool, n) / "compiled"
-        return self.work / f"output-{tool}-{n}"
+        return self.scratch / f"output-{tool}-{n}"
 
     def floors(self, n: int) -> list[Case]:
         """jinja2 and libyaml; and only writing, from a file with all that the other wrote."""
-        sources, kept = self.sources("floor", n), self.work / f"kept-{n}"
+        sources, kept = self.sources("floor", n), self.scratch / f"kept-{n}"
         if not kept.exists():
             floors.main("keep", str(sources), str(kept))
         return [
@@ -56,7 +59,7 @@ class Peers:
     def render_floor(self, n: int) -> Case:
         """The floor into the tree that it made before, after an edit of its sources."""
         command = floors.command("render", self.sources("floor", n), self.output("floor", n))
-        return Case(f"floor, once more {n}", command, self.work)
+        return Case(f"floor, once more {n}", command, self.scratch)
 
     def rjsonnet(self, n: int) -> list[Case]:
         if "peers" not in self._programs:
@@ -76,7 +79,7 @@ class Peers:
             self.absent["kustomize"] = "kubectl is not installed"
             return []
         self.versions["kustomize"] = kustomize.version(kubectl)
-        return [Case(f"kustomize {n}", kustomize.command(kubectl, self.sources("kustomize", n)), self.work)]
+        return [Case(f"kustomize {n}", kustomize.command(kubectl, self.sources("kustomize", n)), self.scratch)]
 
     def kapitan(self, n: int) -> list[Case]:
         """From nothing, once more with nothing changed, and for one device."""
@@ -84,12 +87,12 @@ class Peers:
             return []
         programs, sources = self._programs["kapitan"], self.sources("kapitan", n)
         everything, one = kapitan.command(programs), kapitan.command(programs, kapitan.ONE)
-        caches = {"XDG_CACHE_HOME": str(self.work / "cache-kapitan")}
+        caches = {"XDG_CACHE_HOME": str(self.scratch / "cache-kapitan")}
         cases = ((f"kapitan {n}", everything), (f"kapitan no-op {n}", everything), (f"kapitan one device {n}", one))
         return [Case(name, command, sources, environment=caches) for name, command in cases]
 
     def _case(self, tool: str, n: int, command: list[str]) -> Case:
-        return Case(f"{tool} {n}", command, self.work, partial(_emptied, self.output(tool, n)))
+        return Case(f"{tool} {n}", command, self.scratch, partial(_emptied, self.output(tool, n)))
 
 
 def _emptied(folder: Path) -> None:
