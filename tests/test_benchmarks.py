@@ -107,11 +107,7 @@ def test_floors_run(tiny: Results) -> None:
     assert "| floor: libyaml and jinja2 | 100 |" in table.markdown(tiny)
 
 
-UNREAD = pytest.mark.xfail(strict=True, reason="inventories by patterns and with columns are not read yet")
-
-
 @pytest.mark.slow
-@UNREAD
 def test_slmc_gives_every_device_the_values_that_the_floor_gives(tiny: Results) -> None:
     assert tiny.refused == ""
     assert tiny.different == {"slmc": 0}
@@ -120,7 +116,6 @@ def test_slmc_gives_every_device_the_values_that_the_floor_gives(tiny: Results) 
 
 
 @pytest.mark.slow
-@UNREAD
 def test_cohorts_and_the_table_of_devices_say_what_each_device_was_given(tiny: Results, work: Path) -> None:
     assert tiny.refused == ""
     deploy = work / "run" / f"cohorts-{TINY.devices}" / "deploy" / "retail-edge"

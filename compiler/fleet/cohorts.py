@@ -83,7 +83,7 @@ class Sorter:
         identity = sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
         group = self._groups.get(identity)
         if group is None:
-            name = self.names.name(device_class, settled, differ, identity)
+            name = self.names.name(device_class, settled, differ)
             self._groups[identity] = _Group(name, hardware, tuple(settled.runs.values()), settled.privacy, [devices])
         else:
             group.devices.append(devices)

@@ -54,6 +54,8 @@ class Explanation(NamedTuple):
     left: Differences
     """What they do not explain."""
     found: list[_Cause]
+    undone: tuple[Field, ...] = ()
+    """Fields that one of the effects sets, and that have another value here, be it the one below."""
 
     def guess(self) -> Explanation:
         """With the effect that explains most of what is left: at least two values, and half of its own.
@@ -70,10 +72,13 @@ class Explanation(NamedTuple):
         if best is None:
             return self
         left = self.left.copy()
+        undone = []
         for target, value in best.items:
             if get(target, _NOTHING) == value:
                 del left[target]
-        return Explanation([*self.effects, best.effect], left, self.found)
+            else:
+                undone.append(target)
+        return Explanation([*self.effects, best.effect], left, self.found, tuple(sorted(undone)))
 
 
 @dataclass(slots=True)

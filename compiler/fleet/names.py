@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any
 
 from compiler.base.units import exact_bytes
@@ -34,8 +36,9 @@ class Names:
 
     A name is the device class, the runs that ask for labels, what the overlays ask for that
     explain the configuration, facts and values that nothing explains: `pi-5-8g-berlin-3`.
-    Overlays that do the same count as one. Where words can mean two things, or tell only a part, the
-    hash of the configuration follows.
+    Overlays that do the same count as one. Where words can mean two things, or tell only a part, a hash
+    follows of all that explains the configuration: of what the overlays ask for, and of the values that
+    none explains. A cohort keeps its name when runs and overlays say something else.
     """
 
     def __init__(self, classes: Iterable[str], layers: Layers, explainer: Explainer) -> None:
@@ -47,16 +50,14 @@ class Names:
         words = distinct({part: part_words(part) for part in parts})
         self._run_words = {scope: words[part] for scope, part in runs.items()}
         self._effect_words = [words[effect.part] for effect in explainer.effects]
+        self._identities = list(_numbered([effect.part for effect in explainer.effects]))
         self._vocabulary = {*words.values()}
         self._starts = {*self._classes.values()}
         self._fields: dict[Field, str] = {}
         self._sure: dict[tuple[str, ...], bool] = {}
 
-    def name(self, device_class: str, settled: Settled, facts: Facts, identity: str) -> str:
-        """The name of the cohort of a class with this configuration and these `facts` in place of the class's.
-
-        `identity` is the hash of all of that, in hex digits.
-        """
+    def name(self, device_class: str, settled: Settled, facts: Facts) -> str:
+        """The name of the cohort of a class with this configuration and these `facts` in place of the class's."""
         reason = self._explainer.explain(device_class, settled)
         exact = len(reason.left) + len(facts) <= _SHOWN and all(field.field in _EXACT for field in reason.left)
         if reason.found and not exact:
@@ -71,7 +72,9 @@ class Names:
         text = "-".join(words)
         if exact and len(text) <= _LONGEST and self._is_sure(tuple(words)):
             return text
-        return f"{text[: _LONGEST - _HASH - 1].rstrip('-')}-{identity[:_HASH]}"
+        why = [self._identities[effect] for effect in reason.effects], reason.undone, sorted(reason.left.items())
+        identity = sha256(repr((device_class, list(settled.runs), why, facts)).encode("utf-8", "backslashreplace"))
+        return f"{text[: _LONGEST - _HASH - 1].rstrip('-')}-{identity.hexdigest()[:_HASH]}"
 
     def _value_words(self, field: Field, value: Any) -> str:
         words = self._fields.get(field)
@@ -96,6 +99,14 @@ class Names:
                     text = "-".join(pieces[start:end])
                     ways[start] += ways[end] * ((text in self._vocabulary) + bool(_VALUE_WORD.fullmatch(text)))
         return sum(ways[end] for end in range(1, len(pieces) + 1) if "-".join(pieces[:end]) in self._starts)
+
+
+def _numbered(parts: Iterable[Part]) -> Iterator[tuple[Part, int]]:
+    """Each part, and how many before it are equal: overlays may ask for the same and do different things."""
+    seen: Counter[Part] = Counter()
+    for part in parts:
+        yield part, seen[part]
+        seen[part] += 1
 
 
 def _written(name: str, value: Any) -> str:

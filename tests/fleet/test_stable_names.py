@@ -161,3 +161,22 @@ def test_an_overlay_of_which_half_holds_is_named_before_the_hash() -> None:
         "d2": "till-context-length-64-a-x-HASH",
         "d3": "till-a-x-threads-3-HASH",
     }
+
+
+def test_what_runs_and_overlays_say_renames_nothing() -> None:
+    """Another version for the whole fleet, other values of an overlay: each cohort keeps its name, hash and all."""
+    listed = [
+        device("d1", values={"threads": 3, "environment.LANG": "de"}, site="berlin"),
+        device("d2", {"memory": 4 * GIB}, {"memoryLimit": GIB, "threads": 1}, site="berlin"),
+        device("d3", values={"parameters.gain": 2}, site="oslo"),
+        device("d4", site="berlin"),
+    ]
+    overlay = "      - {match: {site: berlin}, runs: {assistant: {threads: 2, environment: {LOG: debug, A: b}}}}\n"
+    before, _ = fleet_over(listed, RUNS + overlay)
+    other = RUNS.replace("assistant: {model: chat@1.4.0", "assistant: {model: chat@1.5.0")
+    after, _ = fleet_over(listed, other + overlay.replace("debug", "info").replace("A: b", "A: c"))
+    assert places(after) == places(before)
+    assert {run.model.version for cohort in after.cohorts for run in cohort.runs if run.name == "assistant"} == {
+        "1.5.0"
+    }
+    assert sum(re.fullmatch(r".*-[0-9a-f]{12}", cohort.name) is not None for cohort in before.cohorts) == 3
