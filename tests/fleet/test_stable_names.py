@@ -167,7 +167,7 @@ def test_what_runs_and_overlays_say_renames_nothing() -> None:
     """Another version for the whole fleet, other values of an overlay: each cohort keeps its name, hash and all."""
     listed = [
         device("d1", values={"threads": 3, "environment.LANG": "de"}, site="berlin"),
-        device("d2", {"memory": 4 * GIB}, {"memoryLimit": GIB, "threads": 1}, site="berlin"),
+        device("d2", facts={"memory": 4 * GIB}, values={"memoryLimit": GIB, "threads": 1}, site="berlin"),
         device("d3", values={"parameters.gain": 2}, site="oslo"),
         device("d4", site="berlin"),
     ]
