@@ -54,14 +54,12 @@ def _committed(
         if not levels:
             plain |= new
             continue
-        old = (
-            {}
-            if scope.whole
-            else {folder: digest for folder, digest in ours.chained.items() if folder.startswith(f"{root}/")}
-        )
-        below = {
-            f"{folder[len(root) + 1 :]}/{SUMS}": digest[len("sha256:") :] for folder, digest in (old | new).items()
+        kept = {
+            folder: digest
+            for folder, digest in ours.chained.items()
+            if folder.startswith(f"{root}/") and not scope.may_remove(folder)
         }
+        below = {f"{folder[len(root) + 1 :]}/{SUMS}": digest[7:] for folder, digest in (kept | new).items()}
         sums = chain(root, below, levels)
         beside |= sums
         plain[root] = f"sha256:{sha256(sums[f'{root}/{SUMS}']).hexdigest()}"
