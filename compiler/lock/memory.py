@@ -16,6 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from compiler.artifact.artifact import Artifact
+from compiler.artifact.store import Store
 from compiler.base import files
 from compiler.base.diagnostics import Stop
 from compiler.base.shipped import shipped
@@ -79,11 +81,11 @@ class Memory:
         return (world, changed) if world is not None and changed is not None else None
 
     def intact(self) -> bool:
-        """Whether lock, store and all files below the output folder are as the last run left them."""
-        last = self._last
+        """Whether lock, artifacts in the store and all files of the output folder are as the last run left them."""
+        last, store = self._last, Store(self.store)
         return (
             last["lock"] == _state(self.to.lock)
-            and last["store"] == self._store()
+            and all(store.path_of(digest).exists() for digest in last["needed"])
             and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
             and all(self._signature(folder) == seen[2] for folder, seen in last["bundles"].items())
         )
@@ -109,7 +111,9 @@ class Memory:
             "stamp": self._stamp,
             "inputs": inputs,
             "lock": _state(self.to.lock),
-            "store": self._store(),
+            "needed": sorted(
+                {digest for entry in tree.described.artifacts.values() for digest in _blobs(entry.artifact)}
+            ),
             "beside": {path: _state(self.to.output / path) for path in tree.beside},
             "bundles": bundles,
             "said": {**before, **said} if said and certain else {},
@@ -133,14 +137,6 @@ class Memory:
         both = "\0".join(os.path.realpath(path) for path in (self.workspace, self.to.output))
         return self.store / FOLDER / f"{sha256(both.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
 
-    def _store(self) -> str:
-        """What the store has beside memories like this one."""
-        try:
-            names = sorted(entry.path for entry in os.scandir(self.store) if entry.name != FOLDER)
-        except OSError:
-            return ""
-        return signature([state for name in names for state in (*states(name, name), _state(Path(name)))])
-
 
 def _stamp(tools: Mapping[str, str]) -> str:
     """The compiler itself: its code and data, Python, the libraries."""
@@ -151,7 +147,7 @@ def _stamp(tools: Mapping[str, str]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     data = _read_json(path)
-    kinds = {"said": dict, "inputs": str, "lock": str, "store": str, "beside": dict, "bundles": dict}
+    kinds = {"said": dict, "inputs": str, "lock": str, "needed": list, "beside": dict, "bundles": dict}
     sound = all(isinstance(data.get(key), kind) for key, kind in kinds.items())
     return data if sound and all(isinstance(seen, list) and len(seen) == 3 for seen in data["bundles"].values()) else {}
 
@@ -166,6 +162,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:
     files.write(path, json.dumps(data, separators=(",", ":")).encode())
+
+
+def _blobs(artifact: Artifact) -> list[str]:
+    return [artifact.digest, *(file.digest for file in artifact.files)]
 
 
 def _state(path: Path) -> str:
