@@ -23,6 +23,7 @@ from compiler.bundle.bundles import levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.bundle.template_digests import template_digests
+from compiler.delta import attempt
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
 from compiler.fleet.graph import Fleet
@@ -36,6 +37,7 @@ from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
 from compiler.lock.memory import Memory
 from compiler.lock.review import State, compare_states
 from compiler.lock.text import NAME, read
+from compiler.lock.world import World
 from compiler.plan.actions import Plan
 from compiler.plan.planner import Tools, plan
 from compiler.plan.review import Review
@@ -115,6 +117,8 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     memory = Memory(request.workspace, to, request.store, tools.libraries).recall()
     if not request.whole and (said := memory.said(mode.value)) is not None:
         return Outcome(mode, tree=Tree(to.output, (), to.lock), recalled=said)
+    if not request.whole and (short := attempt(request.workspace, to, memory, mode)) is not None:
+        return short
     outcome = validate(request.workspace, locked=mode is not Mode.COMPILE)
     outcome.mode = mode
     last = outcome.take(read(request.last))
@@ -131,7 +135,9 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     lock = partial(make, outcome.plan, outcome.artifacts, tools, kept=None if to.scope.everything else last)
     outcome.tree = outcome.take(commit(to, outcome.bundles, last, memory.bundles, lock))
     if not outcome.failed():
-        memory.keep(outcome.tree, {} if outcome.diagnostics else {mode.value: facts_text(outcome)})
+        quiet = not outcome.diagnostics
+        world = World.of(outcome.fleets) if quiet else None
+        memory.keep(outcome.tree, {mode.value: facts_text(outcome)} if quiet else {}, world)
     return outcome
 
 

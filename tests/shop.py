@@ -20,6 +20,7 @@ class Shop:
         self.folder = folder
         self.devices = {f"till-{number}": ("counter-pi", SITES[number % 3]) for number in range(5)}
         self.devices |= {f"office-{number}": ("office-n100", SITES[number]) for number in (1, 2)}
+        self.memory: dict[str, str] = {"till-0": "2GiB"}
         self.overlays: dict[str, int] = {"site-1": 2}
         self.targets = ["systemd"]
         generated_parts = shutil.ignore_patterns("deploy", "slmc.lock")
@@ -34,9 +35,13 @@ class Shop:
         )
         text = self.text[: self.text.index("    # Other values for some devices")]
         text = text.replace("[systemd, compose, kubernetes]", f"[{', '.join(self.targets)}]")
-        (self.folder / "hello.slmc.yaml").write_text(text + (f"    overlays:\n{overlays}" if overlays else ""))
-        rows = "".join(f"{id},{kind},{site}\n" for id, (kind, site) in self.devices.items())
-        (self.folder / "inventory" / "shops.csv").write_text("id,class,site\n" + rows)
+        columns = "    columns: {limit: runs.counter.memoryLimit, name: device.TILL_NAME}\n"
+        whole = text + columns + (f"    overlays:\n{overlays}" if overlays else "")
+        blueprint, inventory = self.folder / "hello.slmc.yaml", self.folder / "inventory" / "shops.csv"
+        rows = [f"{id},{kind},{site},{self.memory.get(id, '')},{id[::-1]}" for id, (kind, site) in self.devices.items()]
+        for file, content in ((blueprint, whole), (inventory, "\n".join(["id,class,site,limit,name", *rows, ""]))):
+            if not file.exists() or file.read_text() != content:
+                file.write_text(content)
 
     def compile(self) -> dict[str, bytes]:
         assert run(["compile", str(self.folder)]) == 0

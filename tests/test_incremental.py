@@ -5,35 +5,43 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compiler import delta, pipeline
 from compiler.bundle import bundles, index
+from compiler.lock import memory, world
 from tests.shop import CLASSES, SITES, Shop
 
 
 @pytest.fixture
 def in_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few cohorts and devices are many."""
+    """A few cohorts and devices are many, and files are as old as they say."""
+    monkeypatch.setattr(world, "LARGE", 1)
+    monkeypatch.setattr(memory, "_TICK", 0)
     monkeypatch.setattr(bundles, "FLAT", 2)
     monkeypatch.setattr(bundles, "PER_SHARD", 1)
     monkeypatch.setattr(index, "PER_SHARD", 3)
 
 
 devices = st.tuples(st.just("device"), st.integers(0, 11), st.sampled_from(CLASSES), st.sampled_from(SITES))
+values = st.tuples(st.just("memory"), st.integers(0, 11), st.sampled_from(["", "1GiB", "2GiB", "3GiB"]))
 removals = st.tuples(st.just("remove"), st.integers(0, 11))
 overlays = st.tuples(st.just("overlay"), st.sampled_from(SITES), st.integers(0, 4))
 targets = st.tuples(st.just("targets"), st.sampled_from([["systemd"], ["compose"], ["systemd", "compose"]]))
 harm = st.tuples(st.just("harm"), st.sampled_from(["edit", "truncate", "remove", "lock"]), st.integers(0, 1000))
-edits = st.lists(st.one_of(devices, removals, overlays, targets, harm), min_size=1, max_size=6)
+edits = st.lists(st.one_of(devices, values, removals, overlays, targets, harm), min_size=1, max_size=6)
 
 
 def edit(shop: Shop, what: tuple[object, ...]) -> None:
     match what:
         case ("device", int(number), str(kind), str(site)):
             shop.devices[f"till-{number}"] = (kind, site)
+        case ("memory", int(number), str(limit)):
+            shop.memory[f"till-{number}"] = limit
         case ("remove", int(number)) if len(shop.devices) > 1:
             shop.devices.pop(f"till-{number}", None)
         case ("overlay", str(site), int(threads)):
@@ -86,3 +94,34 @@ def _edit_and_compare(steps: list[tuple[object, ...]], folder: Path) -> None:
     for what in steps:
         edit(shop, what)
         assert shop.compile() == shop.compile_clean(folder / "clean")
+
+
+def test_an_edited_row_takes_the_short_way(tmp_path: Path, in_shards: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that changes a value does; one whose effect depends on other devices does not. All give the clean result."""
+    shop = Shop(tmp_path / "shop")
+    shop.devices |= {f"till-{number}": ("counter-pi", "site-1") for number in range(5, 40)}
+    shop.write()
+    shop.compile()
+    took: list[bool] = []
+    attempt = delta.attempt
+
+    def noted(*arguments: Any) -> Any:
+        found = attempt(*arguments)
+        took.append(found is not None)
+        return found
+
+    monkeypatch.setattr(pipeline, "attempt", noted)
+    for edit_row, short in (
+        (lambda: shop.memory.update({"till-7": "3GiB"}), True),
+        (lambda: shop.memory.update({"till-7": "2GiB"}), True),
+        (lambda: shop.devices.update({"till-8": ("counter-pi", "site-0")}), True),
+        (lambda: shop.devices.update({"till-50": ("counter-pi", "site-1")}), True),
+        (lambda: shop.devices.pop("till-9"), True),
+        (lambda: shop.devices.update({"till-51": ("counter-pi", "site-4")}), True),
+        (lambda: shop.devices.pop("office-1"), False),  # no device of that class is left at the site
+        (lambda: shop.overlays.update({"site-2": 1}), False),
+    ):
+        edit_row()
+        shop.write()
+        assert shop.compile() == shop.compile_clean(tmp_path / "clean")
+        assert took[-2] is short

@@ -53,6 +53,9 @@ class SameOrigins:
     def way(self, device: Device) -> Hashable:
         return ()
 
+    def clauses(self, device: Device) -> tuple[int, ...]:
+        return ()
+
     def of(self, device: Device) -> Mapping[str, Setting]:
         return self.settings
 

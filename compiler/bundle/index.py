@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from hashlib import sha256
 
+from compiler.bundle.manifest import SUMS, listed
 from compiler.bundle.shards import chain, digits, shard
 from compiler.fleet.graph import Fleet
 
@@ -57,3 +58,60 @@ def _table(header: _Row, rows: Iterable[_Row]) -> bytes:
     writer.writerow(header)
     writer.writerows(sorted(rows))
     return text.getvalue().encode()
+
+
+def edited_index(
+    part: Fleet, gone: Set[str], count: tuple[int, int], read: Callable[[str], bytes | None]
+) -> dict[str, bytes] | None:
+    """The files of an index that change when the devices `gone` leave and those of `part` of the fleet come.
+
+    `count` is the number of devices before and after, `read` gives a file of the index as it is. None where that
+    cannot be told from the few files that change: the index is laid out anew, a shard empties, a device is there twice.
+    """
+    length = digits(count[0], PER_SHARD)
+    if length != digits(count[1], PER_SHARD):
+        return None
+    rows = {row[0]: row for row in rows_of(part)}
+    root = f"{part.name}/{SHARDS}"
+    header = ("id", "class", "cohort", *part.variables)
+    found: dict[str, bytes] = {}
+    for path in {_path_of(part.name, id, length) for id in gone | rows.keys()}:
+        here = {id: row for id, row in rows.items() if _path_of(part.name, id, length) == path}
+        data = _edited(read(path), header, gone, here)
+        if data is None:
+            return None
+        found[path] = data
+    if length:
+        leaves = {f"{root}/{name}": digest for name, digest in _leaves(root, read)}
+        leaves |= {path: sha256(data).hexdigest() for path, data in found.items()}
+        found |= chain(root, {path[len(root) + 1 :]: digest for path, digest in leaves.items()}, length - 1)
+    return found
+
+
+def holds(fleet: str, count: int, id: str, read: Callable[[str], bytes | None]) -> bool:
+    """Whether the index of a fleet of `count` devices has the device."""
+    data = read(_path_of(fleet, id, digits(count, PER_SHARD)))
+    return data is not None and f"\n{id},".encode() in data
+
+
+def _path_of(fleet: str, id: str, length: int) -> str:
+    return f"{fleet}/{SHARDS}/{shard(id, length)}.csv" if length else f"{fleet}/{DEVICES}"
+
+
+def _edited(data: bytes | None, header: _Row, gone: Set[str], come: Mapping[str, _Row]) -> bytes | None:
+    before = list(csv.reader(io.StringIO((data or b"").decode("utf-8", "replace"), newline="")))
+    if not before or tuple(before[0]) != header:
+        return None
+    rows = {row[0]: tuple(row) for row in before[1:] if row[0] not in gone}
+    if rows.keys() & come.keys() or not (rows or come):
+        return None
+    return _table(header, [*rows.values(), *come.values()])
+
+
+def _leaves(root: str, read: Callable[[str], bytes | None], inside: str = "") -> Iterator[tuple[str, str]]:
+    """The files that the sums of a tree of shards name, by path below `root`, with their sha256."""
+    for name, digest in listed(read(f"{root}/{inside}{SUMS}") or b"").items():
+        if name.endswith(f"/{SUMS}"):
+            yield from _leaves(root, read, f"{inside}{name.removesuffix(SUMS)}")
+        else:
+            yield f"{inside}{name}", digest

@@ -31,6 +31,7 @@ class _Clash:
     earlier: _Deed | None
     """None for a column of the inventory, in the row of `device`."""
     device: Device
+    target: Field
     value: Any
     devices: int = 0
 
@@ -55,7 +56,7 @@ class Conflicts:
                 for one, other in _disagreeing(overlays, scopes):
                     earlier, later = sorted((one, other), key=lambda deed: deed[0].number)
                     key = later[0].number, earlier[0].number, _narrower(one[1].target, other[1].target)
-                    self._note(key, _Clash(later, earlier, devices[0], earlier[1].value), len(devices))
+                    self._note(key, _Clash(later, earlier, devices[0], key[2], earlier[1].value), len(devices))
 
     def look_at_columns(
         self, matched: tuple[int, ...], devices: Iterable[Device], target_of: Callable[[str], Field | None]
@@ -69,7 +70,7 @@ class Conflicts:
                 if target := target_of(path):
                     deed = at_rank.get(target) or at_rank.get(target._replace(name=""))
                     if deed and not (deed[1].rule is Rule.REPLACE and exact(deed[1].value) == exact(value)):
-                        self._note((deed[0].number, -1, target), _Clash(deed, None, device, value), 1)
+                        self._note((deed[0].number, -1, target), _Clash(deed, None, device, target, value), 1)
 
     def _note(self, key: _Key, clash: _Clash, devices: int) -> None:
         known = self._clashes.setdefault(key, clash)
@@ -88,9 +89,12 @@ class Conflicts:
         level, priority = self.layers.name_of(overlay), overlay.rank[1]
         rank = f"level `{level}`" + (f" and priority {priority}" if priority else "")
         on = f"on {clash.devices:,} devices, such as" if clash.devices > 1 else "on"
+        help = "Give the one that shall win a higher `priority`, or a more specific `match`."
         if clash.earlier is None:
-            place, other = clash.device.place, "a column of the inventory"
+            column = self.layers.columns.get(clash.target.path, "")
+            place, other = clash.device.column_place(column), "a column of the inventory"
             does = _sets(Rule.REPLACE, edit.target, clash.value)
+            help = "With a `priority` above 0 the overlay wins, with one below 0 the column."
         else:
             place, other = self.layers.places.value(*clash.earlier[1].at), f"another one of {rank}"
             does = _sets(clash.earlier[1].rule, clash.earlier[1].target, clash.earlier[1].value)
@@ -102,7 +106,7 @@ class Conflicts:
             Code.OVERLAY_CONFLICT,
             message,
             self.layers.places.value(*edit.at),
-            help="Give the one that shall win a higher `priority`, or a more specific `match`.",
+            help=help,
             related=((place, f"{other} {does}"),),
         )
 

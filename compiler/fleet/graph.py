@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from compiler.base.span import Span
+from compiler.base.span import Source, Span
 from compiler.fleet.rules import Rule
 
 
@@ -84,6 +84,9 @@ class DeviceClass:
 
 class Rows(Protocol):
     """The inventory file that a device stands in. It reads a row again to find a place in it."""
+
+    @property
+    def source(self) -> Source: ...
 
     @property
     def columns(self) -> Set[str]:
@@ -190,6 +193,9 @@ class Origins(Protocol):
 
     def way(self, device: Device) -> Hashable:
         """Equal for devices whose values have the same origins."""
+
+    def clauses(self, device: Device) -> tuple[int, ...]:
+        """The numbers of the runs and overlays that ask for the device."""
 
     def of(self, device: Device) -> Mapping[str, Setting]:
         """By path inside the fleet, such as `runs.assistant.threads`."""

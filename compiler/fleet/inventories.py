@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
-from compiler.base.span import Span
+from compiler.base.span import Source, Span
 from compiler.blueprint.blueprint import Places
 from compiler.blueprint.fleet_spec import FleetSpec
 from compiler.fleet.cells import Cells
 from compiler.fleet.classes import Classes
 from compiler.fleet.columns import Columns, check_columns
 from compiler.fleet.declared import Declared
-from compiler.fleet.inventory import Inventory, read_inventory, together
+from compiler.fleet.findings import Findings
+from compiler.fleet.inventory import Inventory, read_inventory, read_rows, together
 from compiler.fleet.kinds import Kinds
 from compiler.fleet.paths import fault, normal
 from compiler.fleet.patterns import is_pattern, matching, nothing
@@ -27,12 +28,17 @@ _Read = tuple[Inventory, list[Diagnostic]]
 
 @dataclass(slots=True)
 class Inventories:
-    """Reads inventories. A file that several fleets read with the same columns is read once."""
+    """Reads inventories. A file that several fleets read with the same columns is read once.
+
+    With `rows`, texts by path are read in the place of the files, and no others: the devices are then a part of the
+    fleet's, and nobody may conclude anything from one that is missing.
+    """
 
     workspace: Path
     places: Places
     classes: Classes
     declared: Declared
+    rows: Mapping[str, str] | None = None
     _files: dict[tuple[str, object], _Read] = field(default_factory=dict)
     _kinds: dict[object, Kinds] = field(default_factory=dict)
 
@@ -60,8 +66,19 @@ class Inventories:
             self._kinds[key] = Kinds(self.classes, columns, Cells(self.declared))
         at = normal(path), key
         if at not in self._files:
-            self._files[at] = read_inventory(self.workspace, path, place, self._kinds[key], columns)
+            self._files[at] = (
+                self._part(at[0], columns, self._kinds[key])
+                if self.rows is not None
+                else (read_inventory(self.workspace, path, place, self._kinds[key], columns))
+            )
         return self._files[at]
+
+    def _part(self, path: str, columns: Columns, kinds: Kinds) -> _Read:
+        text = (self.rows or {}).get(path)
+        if text is None:
+            return Inventory(sound=False), []
+        inventory, found = read_rows(Source(path, text), kinds, columns, Findings(), frozenset())
+        return replace(inventory, sound=False), found
 
     def _paths(self, fleet: str, spec: FleetSpec) -> tuple[list[tuple[str, Span]], list[Diagnostic]]:
         """Each file once, in the order of the entries, with the place that names it; those of a pattern by path."""

@@ -65,23 +65,34 @@ def read_inventory(
     """Read the inventory that the blueprint names at `place`: CSV or JSON Lines, by its suffix."""
     if found := fault(workspace, path, place):
         return _NOTHING, [found]
-    reader = _READERS.get(Path(path).suffix.lower())
-    if reader is None:
+    if _suffix(path) not in _READERS:
         help = "An inventory is a table (`.csv`) or JSON Lines (`.jsonl`)."
         return _NOTHING, [Diagnostic(Code.BAD_VALUE, f"`{path}` is neither `.csv` nor `.jsonl`.", place, help=help)]
     findings = Findings()
     source, unreadable, diagnostics = _text(workspace, path, place, findings)
     if source is None:
         return _NOTHING, diagnostics
+    inventory, wrong = read_rows(source, kinds, columns, findings, unreadable)
+    return inventory, diagnostics + wrong
+
+
+def read_rows(
+    source: Source, kinds: Kinds, columns: Columns, findings: Findings, unreadable: frozenset[int]
+) -> tuple[Inventory, list[Diagnostic]]:
+    """The devices in a text whose path tells its form. Lines that are `unreadable` are among the `findings` already."""
     rows = _Devices(kinds, columns, findings, unreadable)
-    reader(source, rows)
+    _READERS[_suffix(source.path)](source, rows)
     if not rows.seen and not findings.any:
         findings.add(Code.BAD_ROW, lambda: _no_rows(source))
     sound = not rows.rejected and not findings.any
     names = frozenset(rows.table.columns if rows.table else ())
     labels = names - {ID, CLASS, *columns.uses}
     inventory = Inventory(tuple(rows.devices), labels, sound, tuple(rows.rejected), names)
-    return inventory, diagnostics + findings.diagnostics()
+    return inventory, findings.diagnostics()
+
+
+def _suffix(path: str) -> str:
+    return Path(path).suffix.lower()
 
 
 def together(inventories: Iterable[Inventory]) -> tuple[Inventory, list[Diagnostic]]:

@@ -41,6 +41,9 @@ class FleetOrigins:
         """Equal for devices whose values have the same origins."""
         return self.matcher.clauses_of(device), device.values and (device.id, device.values)
 
+    def clauses(self, device: Device) -> tuple[int, ...]:
+        return self.matcher.clauses_of(device)
+
     def of(self, device: Device) -> Mapping[str, Setting]:
         return {**self.shared, **provenance(self.layers, self.matcher.clauses_of(device), device)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from compiler.base.codes import Code
@@ -17,8 +18,10 @@ from compiler.fleet.link import Linker, Scope
 from compiler.fleet.paths import check_paths
 
 
-def resolve(workspace: Path, blueprint: Blueprint, catalogue: Catalogue) -> tuple[tuple[Fleet, ...], list[Diagnostic]]:
-    """Link every fleet, by name, to what it runs and where.
+def resolve(
+    workspace: Path, blueprint: Blueprint, catalogue: Catalogue, rows: Mapping[str, str] | None = None
+) -> tuple[tuple[Fleet, ...], list[Diagnostic]]:
+    """Link every fleet, by name, to what it runs and where. With `rows`, for a part of the devices: see Inventories.
 
     A name that resolves to nothing is reported where it stands and left out, so one typo
     costs one error and the rest is still checked. What refers to an entry that the
@@ -27,7 +30,7 @@ def resolve(workspace: Path, blueprint: Blueprint, catalogue: Catalogue) -> tupl
     classes, diagnostics = resolve_classes(blueprint, catalogue)
     diagnostics = check_paths(workspace, blueprint) + diagnostics
     declared = Declared(blueprint)
-    inventories = Inventories(workspace, blueprint.places, classes, declared)
+    inventories = Inventories(workspace, blueprint.places, classes, declared, rows)
     scope = Scope(blueprint.places, classes, declared, inventories)
     fleets = []
     for name, spec in sorted(blueprint.fleets.items()):

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from compiler.lock.lock import Committed
+from compiler.lock.lock import Committed, Lock
 
 
 class ChangeKind(Enum):
@@ -59,6 +59,8 @@ class Tree:
     bundles: Mapping[str, Seen] = field(default_factory=dict, repr=False)
     """By folder, every bundle that the compile gives."""
     beside: tuple[str, ...] = field(default=(), repr=False)
+    described: Lock = field(default_factory=Lock, repr=False)
+    """What `lock` says."""
 
     @property
     def pending(self) -> bool:

@@ -39,10 +39,11 @@ def commit(
     ours = Ours(to.output, last)
     with Stage(to.output, dry=to.dry) as stage:
         found, diagnostics = compare(stage, bundles, ours, known, to.scope)
-        lock = dump(make(found.committed))
-        changed = read_bytes(to.lock) != lock
+        lock = make(found.committed)
+        data = dump(lock)
+        changed = read_bytes(to.lock) != data
         left = tuple(sorted(ours.journal))
-        tree = Tree(to.output, tuple(found.changes), to.lock, lock, changed, left, found.bundles, found.beside)
+        tree = Tree(to.output, tuple(found.changes), to.lock, data, changed, left, found.bundles, found.beside, lock)
         if not to.dry and not has_errors(diagnostics):
             publish(stage, tree)
     return tree, diagnostics

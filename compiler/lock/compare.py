@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -14,7 +14,7 @@ from compiler.bundle.shards import chain
 from compiler.lock.changes import Change, ChangeKind, Difference, Seen
 from compiler.lock.disk import Disk, signature, states
 from compiler.lock.lock import Committed
-from compiler.lock.ours import Ours
+from compiler.lock.ours import Ours, bundle_of
 from compiler.lock.scope import Scope
 from compiler.lock.stage import Stage
 
@@ -36,7 +36,8 @@ def compare(
     committed, beside = _committed(bundles, comparison.found.bundles, ours, scope)
     comparison.found.committed, comparison.found.beside = committed, tuple(beside)
     comparison.stale(folder for folder in ours.bundles if scope.may_remove(folder))
-    comparison.beside(beside, scope)
+    spread = tuple(f"{fleet}/{FOLDER}/" for fleet, levels in bundles.levels.items() if levels)
+    comparison.beside(beside, lambda path: scope.may_remove(path) or path.startswith(spread))
     comparison.found.changes.sort(key=lambda change: change.path)
     return comparison.found, comparison.diagnostics + bundles.diagnostics
 
@@ -54,14 +55,12 @@ def _committed(
         if not levels:
             plain |= new
             continue
-        old = (
-            {}
-            if scope.whole
-            else {folder: digest for folder, digest in ours.chained.items() if folder.startswith(f"{root}/")}
-        )
-        below = {
-            f"{folder[len(root) + 1 :]}/{SUMS}": digest[len("sha256:") :] for folder, digest in (old | new).items()
+        kept = {
+            folder: digest
+            for folder, digest in ours.chained.items()
+            if folder.startswith(f"{root}/") and not scope.may_remove(folder)
         }
+        below = {f"{folder[len(root) + 1 :]}/{SUMS}": digest[7:] for folder, digest in (kept | new).items()}
         sums = chain(root, below, levels)
         beside |= sums
         plain[root] = f"sha256:{sha256(sums[f'{root}/{SUMS}']).hexdigest()}"
@@ -115,8 +114,9 @@ class _Comparison:
                 for path, digest in self.ours.files(folder).items():
                     self._remove(path, digest)
 
-    def beside(self, wanted: Mapping[str, bytes], scope: Scope) -> None:
-        """The files that lie beside bundles, and what a killed run left."""
+    def beside(self, wanted: Mapping[str, bytes], is_whole: Callable[[str], bool]) -> None:
+        """The files that lie beside bundles, and what a killed run left. `is_whole` tells of a path whether all files
+        of its kind are `wanted` ones, so that any other one is stale."""
         mine = self.ours.beside(wanted)
         changed: dict[str, bytes] = {}
         for path, data in wanted.items():
@@ -126,7 +126,7 @@ class _Comparison:
             folder, _, name = path.rpartition("/")
             self.stage.write(folder, {name: data})
         for path, digest in mine.items():
-            if path not in wanted and scope.may_remove(path):
+            if path not in wanted and is_whole(path) and bundle_of(path, self.found.bundles) is None:
                 self._remove(path, digest)
 
     def _folder(self, folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -16,12 +16,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from compiler.artifact.artifact import Artifact
+from compiler.artifact.store import Store
 from compiler.base import files
 from compiler.base.diagnostics import Stop
 from compiler.base.shipped import shipped
 from compiler.lock.changes import Seen, Tree
 from compiler.lock.commit import Destination
 from compiler.lock.disk import signature, state_of, states
+from compiler.lock.inputs import Inputs
+from compiler.lock.world import World
 
 FOLDER = "compiles"
 """In the store."""
@@ -41,8 +45,7 @@ class Memory:
     """Versions of the libraries that shape artifacts."""
     began: int = field(default_factory=time.time_ns)
     _stamp: str = ""
-    _inputs: str = ""
-    _newest: int = 0
+    _inputs: Inputs = field(default_factory=lambda: Inputs({}, 0))
     _last: dict[str, Any] = field(default_factory=dict)
 
     def recall(self) -> Memory:
@@ -50,7 +53,7 @@ class Memory:
         self._stamp = _stamp(self.tools)
         last = _read(self._path)
         self._last = last if last.get("stamp") == self._stamp else {}
-        self._inputs, self._newest = _inputs(self.workspace, {self.to.output, self.store, self.to.lock})
+        self._inputs = Inputs.look(self.workspace, (self.to.output, self.store, self.to.lock))
         return self
 
     @property
@@ -58,24 +61,40 @@ class Memory:
         """The bundles as they lay in the output folder when it was last right."""
         return {folder: Seen(*seen) for folder, seen in self._last.get("bundles", {}).items()}
 
+    @property
+    def beside(self) -> list[str]:
+        """The files that lay beside them."""
+        return list(self._last.get("beside", {}))
+
     def said(self, mode: str) -> str | None:
         """What the last compile in this mode said, when nothing that it read or wrote has changed since; else None."""
-        last = self._last
-        same = self.to.scope.everything and (
-            mode in last.get("said", {})
-            and last["inputs"] == self._inputs
-            and last["lock"] == _state(self.to.lock)
-            and last["store"] == self._store()
-            and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
-            and all(
-                signature(states(f"{self.to.output}/{folder}")) == seen[2] for folder, seen in last["bundles"].items()
-            )
-        )
-        return str(last["said"][mode]) if same else None
+        said: dict[str, str] = self._last.get("said", {})
+        same = mode in said and self._last["inputs"] == self._inputs.signature
+        return said[mode] if same and self.to.scope.everything and self.intact() else None
 
-    def keep(self, tree: Tree, said: Mapping[str, str]) -> None:
-        """Remember that the output folder is as `tree` says, and what was `said`, by mode: nothing where there is
-        something to report at every run."""
+    def world(self) -> tuple[World, set[str]] | None:
+        """What is known of a large fleet, and the paths of the inputs that have changed since."""
+        data = _read_json(self._world_path)
+        if not self._last or data.get("of") != self._last["inputs"] or not self.to.scope.everything:
+            return None
+        changed, world = self._inputs.changed(data["files"]), World.read(data["world"])
+        return (world, changed) if world is not None and changed is not None else None
+
+    def intact(self) -> bool:
+        """Whether lock, artifacts in the store and all files of the output folder are as the last run left them."""
+        last, store = self._last, Store(self.store)
+        return (
+            last["lock"] == _state(self.to.lock)
+            and all(store.path_of(digest).exists() for digest in last["needed"])
+            and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
+            and all(self._signature(folder) == seen[2] for folder, seen in last["bundles"].items())
+        )
+
+    def keep(self, tree: Tree, said: Mapping[str, str], world: World | None) -> None:
+        """Remember that the output folder is as `tree` says, what was `said`, by mode, and a large fleet's `world`.
+
+        Where there is something to report at every run, `said` is empty and `world` None.
+        """
         unsettled = tree.pending and self.to.dry
         if unsettled or not self.to.scope.everything or not self.store.is_dir():
             return
@@ -85,18 +104,24 @@ class Memory:
             folder: seen if seen.signature else seen._replace(signature=self._signature(folder))
             for folder, seen in tree.bundles.items()
         }
-        before = self._last.get("said", {}) if self._last.get("inputs") == self._inputs and not tree.pending else {}
+        inputs = self._inputs.signature
+        before = self._last.get("said", {}) if self._last.get("inputs") == inputs and not tree.pending else {}
+        certain = self._inputs.newest < self.began - _TICK
         data = {
             "stamp": self._stamp,
-            "inputs": self._inputs,
+            "inputs": inputs,
             "lock": _state(self.to.lock),
-            "store": self._store(),
+            "needed": sorted(
+                {digest for entry in tree.described.artifacts.values() for digest in _blobs(entry.artifact)}
+            ),
             "beside": {path: _state(self.to.output / path) for path in tree.beside},
             "bundles": bundles,
-            "said": {**before, **said} if said and self._newest < self.began - _TICK else {},
+            "said": {**before, **said} if said and certain else {},
         }
         try:
-            files.write(self._path, json.dumps(data, separators=(",", ":")).encode())
+            _write(self._path, data)
+            if world is not None and certain:
+                _write(self._world_path, {"of": inputs, "files": self._inputs.files, "world": world.plain()})
         except Stop:
             return  # a cache that cannot be written costs time alone
 
@@ -104,17 +129,13 @@ class Memory:
         return signature(states(f"{self.to.output}/{folder}"))
 
     @property
+    def _world_path(self) -> Path:
+        return self._path.with_suffix(".world.json")
+
+    @property
     def _path(self) -> Path:
         both = "\0".join(os.path.realpath(path) for path in (self.workspace, self.to.output))
         return self.store / FOLDER / f"{sha256(both.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
-
-    def _store(self) -> str:
-        """What the store has beside memories like this one."""
-        try:
-            names = sorted(entry.path for entry in os.scandir(self.store) if entry.name != FOLDER)
-        except OSError:
-            return ""
-        return signature([state for name in names for state in (*states(name, name), _state(Path(name)))])
 
 
 def _stamp(tools: Mapping[str, str]) -> str:
@@ -125,13 +146,26 @@ def _stamp(tools: Mapping[str, str]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    data = _read_json(path)
+    kinds = {"said": dict, "inputs": str, "lock": str, "needed": list, "beside": dict, "bundles": dict}
+    sound = all(isinstance(data.get(key), kind) for key, kind in kinds.items())
+    return data if sound and all(isinstance(seen, list) and len(seen) == 3 for seen in data["bundles"].values()) else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    kinds = {"said": dict, "inputs": str, "lock": str, "store": str, "beside": dict, "bundles": dict}
-    sound = isinstance(data, dict) and all(isinstance(data.get(key), kind) for key, kind in kinds.items())
-    return data if sound and all(isinstance(seen, list) and len(seen) == 3 for seen in data["bundles"].values()) else {}
+    return data if isinstance(data, dict) else {}
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    files.write(path, json.dumps(data, separators=(",", ":")).encode())
+
+
+def _blobs(artifact: Artifact) -> list[str]:
+    return [artifact.digest, *(file.digest for file in artifact.files)]
 
 
 def _state(path: Path) -> str:
@@ -139,31 +173,3 @@ def _state(path: Path) -> str:
         return state_of("", path.lstat())
     except OSError as error:
         return str(error.errno)
-
-
-def _inputs(workspace: Path, outputs: set[Path]) -> tuple[str, int]:
-    """All that a compile may read of the workspace, and the newest time among it in nanoseconds."""
-    skipped = {os.path.realpath(path) for path in outputs}
-    found: list[str] = []
-    newest = 0
-    seen: set[str] = set()
-    waiting = [os.path.realpath(workspace)]
-    while waiting:
-        folder = waiting.pop()
-        if folder in seen or folder in skipped:
-            continue
-        seen.add(folder)
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or entry.path in skipped:
-                        continue
-                    if entry.is_dir():
-                        waiting.append(os.path.realpath(entry.path))
-                    else:
-                        stat = entry.stat(follow_symlinks=entry.is_file())
-                        newest = max(newest, stat.st_ctime_ns, stat.st_mtime_ns)
-                        found.append(state_of(entry.path, stat))
-        except OSError as error:
-            found.append(f"{folder} {error.errno}")
-    return signature(found), newest

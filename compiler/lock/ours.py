@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -79,19 +79,12 @@ class Ours:
         for path, data in wanted.items():
             if path not in found and self._begins_like(path, data):
                 found[path] = _UNKNOWN
-        return {path: digest for path, digest in found.items() if self._bundle_of(path) is None}
+        return {path: digest for path, digest in found.items() if bundle_of(path, self.bundles) is None}
 
     def is_doubtful(self, path: str) -> bool:
         """Whether a file lies in a bundle whose sums were edited or removed: whose it is, nobody knows."""
-        folder = self._bundle_of(path)
+        folder = bundle_of(path, self.bundles)
         return folder is not None and self._digest(f"{folder}/{SUMS}") != self.bundles[folder]
-
-    def _bundle_of(self, path: str) -> str | None:
-        folder = path
-        while folder := folder.rpartition("/")[0]:
-            if folder in self.bundles:
-                return folder
-        return None
 
     def _begins_like(self, path: str, data: bytes) -> bool:
         found = read_bytes(f"{self.output}/{path}")
@@ -134,6 +127,15 @@ class Ours:
     def _digest(self, path: str) -> str | None:
         found = read_bytes(f"{self.output}/{path}")
         return None if found is None else f"sha256:{sha256(found).hexdigest()}"
+
+
+def bundle_of(path: str, bundles: Container[str]) -> str | None:
+    """The folder among those of `bundles` that a file lies in."""
+    folder = path
+    while folder := folder.rpartition("/")[0]:
+        if folder in bundles:
+            return folder
+    return None
 
 
 def _journal(output: Path) -> list[str]:

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`fleets`: None for all of them. `whole`: all cohorts of those fleets, so that what is stale there goes."""
+    """`fleets`: None for all of them. `whole`: all cohorts of those fleets, so that what is stale there goes.
+
+    With `gone`, these folders go and all else stays.
+    """
 
     fleets: frozenset[str] | None = None
     whole: bool = True
+    gone: frozenset[str] | None = None
 
     @property
     def everything(self) -> bool:
-        return self.fleets is None and self.whole
+        return self.fleets is None and self.whole and self.gone is None
 
     @property
     def indexes(self) -> bool:
@@ -23,4 +27,6 @@ class Scope:
 
     def may_remove(self, path: str) -> bool:
         """Whether a file or folder below the output folder goes when the compile does not give it."""
+        if self.gone is not None:
+            return any(path == folder or path.startswith(f"{folder}/") for folder in self.gone)
         return self.whole and (self.fleets is None or path.partition("/")[0] in self.fleets)

@@ -50,7 +50,7 @@ def test_a_column_and_an_overlay_for_the_device_that_disagree() -> None:
         "on 2 devices, such as `d1`.",
         [("shops.csv:1:1", "a column of the inventory sets `1`")],
     )
-    assert found.help == "Give the one that shall win a higher `priority`, or a more specific `match`."
+    assert found.help == "With a `priority` above 0 the overlay wins, with one below 0 the column."
     assert len(fleet.cohorts) == 3
 
 

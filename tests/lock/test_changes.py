@@ -136,6 +136,23 @@ def test_journal_of_a_killed_run_makes_its_files_ours(tmp_path: Path) -> None:
     assert diagnostics == []
 
 
+def test_journal_of_a_run_that_was_killed_before_its_lock(tmp_path: Path) -> None:
+    """It brought a whole folder: what belongs into it stays, what a later blueprint does without goes."""
+    output = tmp_path / "deploy"
+    write(output, {"a": "1", "b": "1"})
+    (output.parent / "slmc.lock").unlink()
+    (output / "shops" / "old").mkdir()
+    (output / "shops" / "old" / "c").write_text("of a cohort that is no more")
+    (output / JOURNAL).write_text(json.dumps(["shops/"]))
+    found, diagnostics = changes(output, {"a": "1", "b": "2"}, Lock())
+    assert diagnostics == []
+    assert found == (
+        Change(ChangeKind.REMOVE, "shops/old/c"),
+        Change(ChangeKind.UPDATE, f"{FOLDER}/SHA256SUMS"),
+        Change(ChangeKind.UPDATE, f"{FOLDER}/b"),
+    )
+
+
 @pytest.mark.parametrize("journal", ["", "[", '["../../outside", "/etc/hostname"]', "{}", "[3]", '"text"', "3"])
 def test_damaged_journal_gives_nothing_away(tmp_path: Path, journal: str) -> None:
     output = tmp_path / "deploy"
