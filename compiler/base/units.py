@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _BYTES = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -37,6 +38,7 @@ def show_bytes(count: int) -> str:
     return f"{size:.1f} TiB"
 
 
+@lru_cache
 def exact_bytes(count: int) -> str:
     """4294967296 → `4GiB`, 8000000000 → `8GB`, 1001 → `1001B`: in the largest unit that leaves nothing out."""
     unit = max((unit for unit, size in _BYTES.items() if count % size == 0), key=_BYTES.__getitem__) if count else "B"

@@ -18,6 +18,8 @@ from compiler.syntax.scalars import resolve
 
 _FREE = "parameters"
 """Values of any scalar type: an untyped field is read as an unquoted scalar of YAML."""
+_OPEN = ("environment", _FREE)
+"""Mappings of free names, whose text can be anything. That a column's name is free was checked with the column."""
 _ANY_NUMBER = 1024
 """Within the bounds of every whole number that a column can set."""
 
@@ -32,6 +34,10 @@ def check_cell(
     Text of an inventory has no type of its own: it is read as a number where a number is
     expected. With `typed` it comes from JSON, where text is text for a value that may be either.
     """
+    if type(field) is str and path[0] in _OPEN and field.isascii():
+        text = resolve(field) if path[0] == _FREE and not typed else field
+        if type(text) is str:
+            return text, None  # without pydantic, which takes any text here: every device may have its own
     if isinstance(field, str) and path[0] == _FREE and not typed:
         number = resolve(field)
         return _checked(spec, path, field if number is None else number)

@@ -50,7 +50,7 @@ class RunSpec(Spec):
     memory_limit: Annotated[ByteSize | None, Field(description="Hard limit; default: twice what slmc estimates.")] = (
         None
     )
-    serve: Annotated[ServeSpec, Field(description="What serves the model on the device.")] = ServeSpec()
+    serve: Annotated[ServeSpec, Field(description="What serves the model on the device.")] = ServeSpec.model_construct()
     environment: Annotated[dict[VariableName, str], Field(description="Environment variables of the server.")] = {}
     parameters: Annotated[dict[VariableName, Scalar], Field(description="Values for own templates.")] = {}
 
@@ -125,7 +125,7 @@ class FleetSpec(Spec):
     region: Annotated[str | None, Field(description="For people; nothing depends on it.")] = None
     runs: Annotated[dict[Name, RunSpec], Field(min_length=1, description="What runs on the devices, by name.")]
     targets: Annotated[list[Name], Field(min_length=1, description="Output formats, such as `systemd`.")]
-    privacy: Annotated[PrivacySpec, Field(description="What may leave the device.")] = PrivacySpec()
+    privacy: Annotated[PrivacySpec, Field(description="What may leave the device.")] = PrivacySpec.model_construct()
     overlays: Annotated[list[OverlaySpec], Field(description="Other values for some devices.")] = []
     order: Annotated[
         list[str], Field(description="Labels as levels of overlays, from general to specific; other labels come after.")

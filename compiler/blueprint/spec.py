@@ -143,7 +143,7 @@ class RecipeSpec(Spec):
     """Ordered optimization steps, and the gates that their result must pass."""
 
     steps: Annotated[list[StepSpec], Field(min_length=1, description="What is done to the model, in this order.")]
-    gates: Annotated[GatesSpec, Field(description="Limits that the result must keep.")] = GatesSpec()
+    gates: Annotated[GatesSpec, Field(description="Limits that the result must keep.")] = GatesSpec.model_construct()
 
 
 class PriceSpec(Spec):

@@ -15,9 +15,9 @@ FLAT = 32
 PER_SHARD = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Bundle:
-    """The files of one cohort for one target.
+    """The files of one cohort for one target. Nobody changes it.
 
     `folder` is relative to the output folder (`stores-eu/pi-5-8g/systemd`). The names in `files` are relative
     to `folder`, with `/`, and include its own `SHA256SUMS`. Rendering happens when `files` is read: a bundle

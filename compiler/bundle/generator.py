@@ -9,6 +9,7 @@ TracingGenerator is for questions instead: it makes code that says what it reads
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from jinja2 import nodes
@@ -47,7 +48,45 @@ class QuickGenerator(CodeGenerator):
         self.writeline(f"{_PREFIX}text = environment.text")
         for parts in range(2, _MOST_PARTS + 1):  # as names, or Python would format parts before it knows all of them
             self.writeline(f"{_PREFIX}join{parts} = {'%s' * parts!r}")
+        self.writeline(f"{_PREFIX}join = ''.join")
         super().visit_Template(node, frame)
+
+    def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
+        """What stands between two statements is joined at once. Jinja yields text and values one by one."""
+        finalize = self._make_finalize()
+        parts = self._parts(node, frame, finalize)
+        if frame.buffer is not None or frame.require_output_check or len(parts) == 1:
+            super().visit_Output(node, frame)
+            return
+        self.writeline(f"yield {_PREFIX}join((")
+        self.indent()
+        for part in parts:
+            if isinstance(part, list):
+                self.writeline(f"{self._output_const_repr(part)},")
+            else:
+                self.newline(part)
+                self._output_child_pre(part, frame, finalize)
+                self.visit(part, frame)
+                self._output_child_post(part, frame, finalize)
+                self.write(",")
+        self.outdent()
+        self.writeline("))")
+
+    def _parts(self, node: nodes.Output, frame: Frame, finalize: Any) -> list[list[str] | nodes.Expr]:
+        """The values to write, and between them lists of text that is known already."""
+        parts: list[list[str] | nodes.Expr] = []
+        for child in node.nodes:
+            known = None
+            if finalize.const or isinstance(child, nodes.TemplateData):
+                with contextlib.suppress(Exception):  # it is then raised where the value is written
+                    known = self._output_child_to_const(child, frame, finalize)
+            if known is None:
+                parts.append(child)
+            elif parts and isinstance(parts[-1], list):
+                parts[-1].append(known)
+            else:
+                parts.append([known])
+        return parts
 
     @optimizeconst
     def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from compiler.base import digests
@@ -25,9 +26,12 @@ def artifacts_json(runs: Iterable[RunFacts]) -> bytes:
     return digests.pretty({"artifacts": [_entry(needed[name], users[name]) for name in sorted(needed)]})
 
 
-def sums(files: Mapping[str, bytes]) -> bytes:
-    """`SHA256SUMS` of a bundle, as `sha256sum -c` reads it, in the order of names."""
-    return sums_of({name: sha256(data).hexdigest() for name, data in files.items()})
+def sums(files: Mapping[str, bytes], known: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """`SHA256SUMS` of a bundle, as `sha256sum -c` reads it, in the order of names.
+
+    `known` has the sha256 of some of the files, in hex digits.
+    """
+    return sums_of({name: known.get(name) or sha256(data).hexdigest() for name, data in files.items()})
 
 
 def sums_of(digests: Mapping[str, str]) -> bytes:

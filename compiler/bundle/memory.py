@@ -45,11 +45,14 @@ def dictsort(value: Any, *arguments: Any, **options: Any) -> Any:
     if order is None:
         if not all(type(key) is str for key in keys):
             return do_dictsort(value)
-        order = tuple(sorted(range(len(keys)), key=lambda index: keys[index].lower()))
+        order = sorted(range(len(keys)), key=lambda index: keys[index].lower())
+        if order == list(range(len(keys))):
+            order = []
         if len(_ORDERS) >= 1000:
             _ORDERS.clear()
         _ORDERS[keys] = order
-    return [items[index] for index in order]
+    return [items[index] for index in order] if order else items
 
 
-_ORDERS: dict[tuple[str, ...], tuple[int, ...]] = {}
+_ORDERS: dict[tuple[str, ...], list[int]] = {}
+"""By the keys of a dict, which of them comes first, second, …; nothing where they are in order."""

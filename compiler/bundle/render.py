@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -105,28 +106,31 @@ class _Rendering:
     targets: Mapping[str, Target]
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _compiled: dict[str, list[CompiledFile]] = field(default_factory=dict)
-    _needed: dict[tuple[tuple[str, str], ...], bytes] = field(default_factory=dict)
+    _needed: dict[tuple[tuple[str, str], ...], tuple[bytes, str]] = field(default_factory=dict)
 
     def bundle(self, target: Target, context: _Context) -> dict[str, bytes]:
         """Every file of one bundle."""
         from compiler.bundle.context import TargetFacts
 
         names = context.get()
-        seen = names | {"target": TargetFacts(target.name, target.description)}
-        files = {ARTIFACTS: self._artifacts_of(names["runs"])}
+        seen = {**names, "target": TargetFacts(target.name, target.description)}
+        each = [{**seen, "run": run} for run in names["runs"]]
+        artifacts, digest = self._artifacts_of(names["runs"])
+        files = {ARTIFACTS: artifacts}
         compiled = self._of(target)
         for file in list(compiled):
-            if findings := _add(file, seen, files):
+            if findings := _add(file, each if file.file.per_run else [seen], files):
                 compiled.remove(file)
                 self.diagnostics += findings
-        files[SUMS] = sums(files)
+        files[SUMS] = sums(files, {ARTIFACTS: digest})
         return files
 
-    def _artifacts_of(self, runs: tuple[RunFacts, ...]) -> bytes:
-        """The list of artifacts, which is the same for most cohorts."""
+    def _artifacts_of(self, runs: tuple[RunFacts, ...]) -> tuple[bytes, str]:
+        """The list of artifacts, which is the same for most cohorts, and its sha256 in hex digits."""
         key = tuple([(run.name, run.artifact.digest) for run in runs])
         if key not in self._needed:
-            self._needed[key] = artifacts_json(runs)
+            data = artifacts_json(runs)
+            self._needed[key] = data, sha256(data).hexdigest()
         return self._needed[key]
 
     def _of(self, target: Target) -> list[CompiledFile]:
@@ -138,29 +142,21 @@ class _Rendering:
         return self._compiled[target.name]
 
 
-def _add(compiled: CompiledFile, context: dict[str, Any], files: dict[str, bytes]) -> list[Diagnostic]:
-    """Render one entry of a target into `files`: one file, one for each run, or none."""
+def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str, bytes]) -> list[Diagnostic]:
+    """Render one entry of a target into `files`: one file for each of the contexts, or none."""
     from compiler.bundle.templates import Broken
 
     try:
-        for inner in _contexts(compiled.file, context):
-            path = compiled.path(inner).decode().strip()
+        for context in contexts:
+            path = compiled.path(context)
             if not path:
                 continue  # how a target leaves a file out
             if findings := _path_findings(path, compiled.file, files):
                 return findings
-            files[path] = compiled.content(inner)
+            files[path] = compiled.content(context)
     except Broken as broken:
         return broken.diagnostics
     return []
-
-
-def _contexts(file: TargetFile, context: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if not file.per_run:
-        yield context
-        return
-    for run in context["runs"]:
-        yield context | {"run": run}
 
 
 def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> list[Diagnostic]:
@@ -197,8 +193,12 @@ def _is_inside(path: str) -> bool:
     return not (pure.is_absolute() or ".." in pure.parts or odd or long)
 
 
+@lru_cache(1024)
 def _taken(path: str, others: tuple[str, ...]) -> str | None:
-    """The file that cannot stand beside one at `path`: the same, or one in the place of a folder."""
+    """The file that cannot stand beside one at `path`: the same, or one in the place of a folder.
+
+    The bundles of one target have mostly the same files.
+    """
     if path in others:
         return path
     for other in others:

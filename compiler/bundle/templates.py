@@ -35,7 +35,7 @@ class CompiledFile:
     """One entry of a target's `files`. Both functions raise Broken."""
 
     file: TargetFile
-    path: Render
+    path: Callable[[dict[str, Any]], str]
     content: Render
 
 
@@ -71,10 +71,12 @@ def _compile_content(environment: TargetEnvironment, target: Target, file: Targe
     return _guarded(render, blame.explain)
 
 
-def _compile_path(environment: TargetEnvironment, target: Target, file: TargetFile) -> Render:
+def _compile_path(
+    environment: TargetEnvironment, target: Target, file: TargetFile
+) -> Callable[[dict[str, Any]], str]:
     """`path` of a file is a template too; its errors belong to its line in `target.yaml`."""
-    if "{" not in file.path:
-        path = file.path.encode()
+    if "{" not in file.path:  # nothing but text
+        path = file.path.strip()
         return lambda context: path
     blame = Blame(target, file.template, _names(file))
 
@@ -83,11 +85,8 @@ def _compile_path(environment: TargetEnvironment, target: Target, file: TargetFi
         return Diagnostic(found.code, found.message, file.path_place, found.help)
 
     try:
-        render = renderer(environment.from_string(file.path))
-        if "{" not in file.path:  # nothing but text
-            path = render({})
-            return lambda context: path
-        return _guarded(render, explain)
+        render = _guarded(renderer(environment.from_string(file.path)), explain)
+        return lambda context: render(context).decode().strip()
     except Exception as error:
         raise Broken(explain(error)) from error
 

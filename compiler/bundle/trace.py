@@ -43,7 +43,7 @@ def maker(target: Target, context: Mapping[str, Any], name: str) -> tuple[Target
         for run in context["runs"] if entry.file.per_run else (None,):
             seen = dict(context) if run is None else {**context, "run": run}
             try:
-                if entry.path(seen).decode().strip() == name:
+                if entry.path(seen) == name:
                     return entry.file, seen
             except Broken:
                 break

@@ -20,9 +20,9 @@ STORAGE_HEADROOM = 64 * 2**20
 """Bytes that stay free on a device: a release is unpacked beside the two that are kept, bundles and logs grow."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RunEstimate:
-    """Bytes that one run needs on a device, each part as it enters the sum."""
+    """Bytes that one run needs on a device, each part as it enters the sum. Nobody changes it."""
 
     run: str
     weights: int
@@ -36,9 +36,9 @@ class RunEstimate:
         return self.weights + self.kv_cache + self.overhead
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Estimate:
-    """What a cohort needs and what its device class has, in bytes."""
+    """What a cohort needs and what its device class has, in bytes. Nobody changes it: there is one for each cohort."""
 
     fleet: str
     cohort: str

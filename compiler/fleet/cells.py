@@ -23,9 +23,9 @@ class CellFault:
     describe: Callable[[Span], Diagnostic]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cell:
-    """The value of a field, or what is wrong with it."""
+    """The value of a field, or what is wrong with it. Nobody changes it; there is one for each distinct field."""
 
     value: Any
     fault: CellFault | None = None

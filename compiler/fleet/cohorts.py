@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -79,8 +80,7 @@ class Sorter:
         if not settled.runs:
             return
         hardware, differ = self._hardware_of(device_class, facts) if facts else (self.usable[device_class], ())
-        text = f"{device_class}\n{differ!r}\n{settled.text}"
-        identity = sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+        identity = sha256(marshal.dumps((device_class, differ), 2) + settled.print).hexdigest()
         group = self._groups.get(identity)
         if group is None:
             name = self.names.name(device_class, settled, differ)

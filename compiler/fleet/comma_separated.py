@@ -83,11 +83,11 @@ def _quoted_records(source: Source, sink: Sink) -> Iterator[tuple[int, list[str]
 def _usable(source: Source, line: int, header: list[str], findings: Findings) -> bool:
     faults = [*_missing(source, line, header)]
     for index, name in enumerate(header):
-        span = _field(source, line, index)
         if not name.strip():
+            span = _field(source, line, index)
             faults.append(Diagnostic(Code.BAD_ROW, "This column has no name.", span, help="Name it, or remove it."))
         elif name in header[:index]:
-            first = _field(source, line, header.index(name))
+            first, span = _field(source, line, header.index(name)), _field(source, line, index)
             related = ((first, "the first one is here"),)
             faults.append(Diagnostic(Code.BAD_ROW, f"A second column is named `{name}`.", span, related=related))
     for fault in faults:

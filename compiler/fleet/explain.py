@@ -144,6 +144,10 @@ class Explainer:
         causes = [cause for cause in found if _holds(cause, left)]
         if not causes:
             return Explanation([], left, found)
+        if len(causes) == 1:  # as nearly always where a fleet has an overlay for each site
+            for target, _ in causes[0].items:
+                del left[target]
+            return Explanation([causes[0].effect], left, found)
         held = set(left.items())
         chosen: list[_Cause] = []
         while held and causes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, NamedTuple
 
 from compiler.base.spelling import snake
@@ -38,6 +39,10 @@ class Field(NamedTuple):
     field: str
     name: str
 
+    def __repr__(self) -> str:
+        """The usual one, kept: the same few fields are hashed into the name of every cohort."""
+        return _written(self)
+
     @property
     def path(self) -> str:
         """Inside the fleet, as people write it: `runs.assistant.environment.LANG`."""
@@ -48,6 +53,11 @@ class Field(NamedTuple):
         if self.name:
             return Kind.ENTRY
         return PRIVACY_FIELDS[self.field] if self.scope == PRIVACY else RUN_FIELDS[self.field]
+
+
+@cache
+def _written(field: Field) -> str:
+    return f"Field(scope={field.scope!r}, field={field.field!r}, name={field.name!r})"
 
 
 def scope_of(run: str) -> str:

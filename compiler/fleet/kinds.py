@@ -29,9 +29,9 @@ class Fault:
     describe: Callable[[Span], Diagnostic]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Kind:
-    """Class, labels, facts and values. A row whose kind is not `usable` gives no device."""
+    """Class, labels, facts and values. A row whose kind is not `usable` gives no device. Nobody changes it."""
 
     device_class: str
     labels: tuple[tuple[str, str], ...]

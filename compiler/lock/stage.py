@@ -13,6 +13,7 @@ from compiler.base import files
 from compiler.lock.disk import signature, state_of
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
 @dataclass(slots=True)
@@ -40,11 +41,14 @@ class Stage:
         """Write files of one folder (names may have folders of their own); gives what `signature` will say of them."""
         if self.dry:
             return ""
-        root = str(self._open())
+        path = f"{self._open()}/{folder}"
         try:
-            return signature(
-                [state_of(name, self._write(root, f"{folder}/{name}", contents[name])) for name in contents]
-            )
+            self._make(path)
+            inside = os.open(path, _FOLDER)  # so that the system need not find the way to it again for each file
+            try:
+                return signature([state_of(name, self._write(inside, path, name, contents[name])) for name in contents])
+            finally:
+                os.close(inside)
         except OSError:
             with files.refusals(self.output / folder):
                 raise
@@ -69,26 +73,29 @@ class Stage:
             files.sweep(self.output)
             self._stack.enter_context(files.readable())
             self._root = self._stack.enter_context(files.scratch(self.output))
+            self._folders.add(str(self._root))
         return self._root
 
-    def _write(self, root: str, path: str, data: bytes) -> os.stat_result:
-        self._make(root, path.rpartition("/")[0])
-        name = f"{root}/{path}"
-        descriptor = os.open(name, _NEW, 0o644)
+    def _write(self, inside: int, folder: str, name: str, data: bytes) -> os.stat_result:
+        """Write a file of `folder`, which is open as `inside`."""
+        if "/" in name:
+            self._make(f"{folder}/{name.rpartition('/')[0]}")
+        descriptor = os.open(name, _NEW, 0o644, dir_fd=inside)
         try:
             written = os.write(descriptor, data)
             while written < len(data):  # a disk that is almost full takes a part
                 written += os.write(descriptor, data[written:])
             if len(self._files) <= files.MANY:
-                self._files.append(name)
+                self._files.append(f"{folder}/{name}")
             return os.fstat(descriptor)
         finally:
             os.close(descriptor)
 
-    def _make(self, root: str, folder: str) -> None:
-        if folder and folder not in self._folders:
-            self._make(root, folder.rpartition("/")[0])
-            os.mkdir(f"{root}/{folder}")  # noqa: PTH102 - a Path for each of thousands takes as long as the folder
+    def _make(self, folder: str) -> None:
+        """Make a folder of the stage, and those above it."""
+        if folder not in self._folders:
+            self._make(folder.rpartition("/")[0])
+            os.mkdir(folder)  # noqa: PTH102 - a Path for each of thousands takes as long as the folder
             self._folders.add(folder)
 
 

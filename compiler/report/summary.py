@@ -11,7 +11,7 @@ from compiler.bundle.bundles import FOLDER as COHORTS
 from compiler.bundle.index import SHARDS
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Fleet
-from compiler.lock.changes import Change, Tree
+from compiler.lock.changes import ChangeKind, Tree
 from compiler.plan.actions import Plan, Verb
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.table import table
@@ -154,20 +154,22 @@ def _changes_text(tree: Tree) -> str:
     if len(tree.changes) + tree.lock_changed <= _SHOWN_CHANGES:
         lines = [(change.kind.value, f"{tree.output}/{change.path}") for change in tree.changes]
     else:
-        counts = Counter((change.kind.value, _folder(change)) for change in tree.changes)
+        counts: Counter[tuple[str, str]] = Counter()
+        for kind in ChangeKind:
+            holders = [path.rpartition("/")[0] for one, path in tree.changes if one is kind]
+            for holder, n in Counter(holders).items():
+                counts[kind.value, _folder(holder)] += n
         lines = [(kind, f"{tree.output}/{folder}: {_count(n, 'file')}") for (kind, folder), n in sorted(counts.items())]
     if tree.lock_changed:
         lines.append(("write", str(tree.lock_path)))
     return "".join(f"{kind:7} {path}\n" for kind, path in lines)
 
 
-def _folder(change: Change) -> str:
-    """`stores-eu/pi-5-8g/systemd` of a file in a bundle, `stores-eu` or `stores-eu/devices` of an index; of bundles in
-    shards `stores-eu/cohorts`, for there are many."""
-    fleet, second, *rest = change.path.split("/")
-    if not rest:
-        return fleet
-    return f"{fleet}/{second}" if second in (SHARDS, COHORTS) or len(rest) == 1 else f"{fleet}/{second}/{rest[0]}"
+def _folder(holder: str) -> str:
+    """Of a folder that holds files: `stores-eu/pi-5-8g/systemd` in a bundle, `stores-eu` or `stores-eu/devices` for an
+    index; of bundles in shards `stores-eu/cohorts`, for there are many."""
+    parts = holder.split("/", 3)
+    return "/".join(parts[:2] if len(parts) > 1 and parts[1] in (SHARDS, COHORTS) else parts[:3])
 
 
 def built_text(plan: Plan, artifacts: Artifacts) -> str:
