@@ -26,6 +26,8 @@ from compiler.lock.disk import signature, state_of, states
 FOLDER = "compiles"
 """In the store."""
 _VERSION = 1
+_UNREAD = (".git", files.TEMPORARY_PREFIX)
+"""How names begin of what no compile reads. It may be told to read from any other folder with a dot."""
 _TICK = 20_000_000
 """Nanoseconds in which a file may be written twice with one time stamp."""
 
@@ -66,6 +68,7 @@ class Memory:
             and last["inputs"] == self._inputs
             and last["lock"] == _state(self.to.lock)
             and last["store"] == self._store()
+            and not files.left_over(self.to.output, self.to.lock.parent)
             and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
             and all(
                 signature(states(f"{self.to.output}/{folder}")) == seen[2] for folder, seen in last["bundles"].items()
@@ -143,11 +146,11 @@ def _state(path: Path) -> str:
 
 def _inputs(workspace: Path, outputs: set[Path]) -> tuple[str, int]:
     """All that a compile may read of the workspace, and the newest time among it in nanoseconds."""
-    skipped = {os.path.realpath(path) for path in outputs}
+    waiting = [os.path.realpath(workspace)]
+    skipped = {os.path.realpath(path) for path in outputs} - {*waiting}
     found: list[str] = []
     newest = 0
     seen: set[str] = set()
-    waiting = [os.path.realpath(workspace)]
     while waiting:
         folder = waiting.pop()
         if folder in seen or folder in skipped:
@@ -156,8 +159,10 @@ def _inputs(workspace: Path, outputs: set[Path]) -> tuple[str, int]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.path in skipped:
+                    if entry.name.startswith(_UNREAD) or entry.path in skipped:
                         continue
+                    if entry.is_symlink():  # what is behind it may be seen already, by another way
+                        found.append(f"{entry.path} {os.path.realpath(entry.path)}")
                     if entry.is_dir():
                         waiting.append(os.path.realpath(entry.path))
                     else:
