@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -218,6 +219,29 @@ def test_edited_file_is_not_removed_in_silence(tmp_path: Path) -> None:
     found, diagnostics = changes(output, {"a": "1"}, last)
     assert Change(ChangeKind.REMOVE, f"{FOLDER}/b") in found
     assert diagnostics == [(Code.EDITED_BY_HAND, f"deploy/{FOLDER}/b")]
+
+
+@pytest.mark.parametrize("lead", ["same", "nowhere", "."])
+def test_link_in_the_place_of_a_file_is_replaced(tmp_path: Path, lead: str) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    (tmp_path / "same").write_text("1")
+    (output / FOLDER / "a").unlink()
+    (output / FOLDER / "a").symlink_to(tmp_path / lead)
+    found, _, diagnostics = committed(output, {"a": "1"}, last)
+    assert found.changes == (Change(ChangeKind.UPDATE, f"{FOLDER}/a"),)
+    assert [finding.code for finding in diagnostics] == [Code.EDITED_BY_HAND]
+    assert not (output / FOLDER / "a").is_symlink()
+    assert (output / FOLDER / "a").read_text() == (tmp_path / "same").read_text() == "1"
+
+
+def test_pipe_in_the_place_of_a_file_is_replaced(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    (output / FOLDER / "a").unlink()
+    os.mkfifo(output / FOLDER / "a")
+    found, _ = changes(output, {"a": "1"}, last)
+    assert found == (Change(ChangeKind.UPDATE, f"{FOLDER}/a"),)
 
 
 def test_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
