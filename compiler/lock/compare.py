@@ -35,7 +35,7 @@ def compare(
         comparison.bundle(bundle)
     committed, beside = _committed(bundles, comparison.found.bundles, ours, scope)
     comparison.found.committed, comparison.found.beside = committed, tuple(beside)
-    comparison.stale(folder for folder in ours.bundles if scope.may_remove(folder))
+    comparison.stale(folder for folder in (*ours.bundles, *ours.strays) if scope.may_remove(folder))
     spread = tuple(f"{fleet}/{FOLDER}/" for fleet, levels in bundles.levels.items() if levels)
     comparison.beside(beside, lambda path: scope.may_remove(path) or path.startswith(spread))
     comparison.found.changes.sort(key=lambda change: change.path)

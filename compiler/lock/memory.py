@@ -85,6 +85,7 @@ class Memory:
         last, store = self._last, Store(self.store)
         return (
             last["lock"] == _state(self.to.lock)
+            and not files.left_over(self.to.output, self.to.lock.parent)
             and all(store.path_of(digest).exists() for digest in last["needed"])
             and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
             and all(self._signature(folder) == seen[2] for folder, seen in last["bundles"].items())

@@ -7,9 +7,11 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from compiler.bundle.manifest import SUMS, listed
+from compiler.bundle.bundles import FOLDER as COHORTS
+from compiler.bundle.index import DEVICES, SHARDS
+from compiler.bundle.manifest import ARTIFACTS, SUMS, listed
 from compiler.lock.disk import read_bytes
 from compiler.lock.lock import Lock
 
@@ -44,6 +46,15 @@ class Ours:
         return plain | self.chained
 
     @cached_property
+    def strays(self) -> list[str]:
+        """Without a lock, the folders that have what every bundle has: nothing else says that one is stale."""
+        if self.last.bundles:
+            return []
+        sums = sorted(self.output.glob(f"[!.]*/**/{SUMS}"))
+        found = (path.parent for path in sums if (path.parent / ARTIFACTS).is_file())
+        return [folder.relative_to(self.output).as_posix() for folder in found]
+
+    @cached_property
     def journal(self) -> frozenset[str]:
         """The files that a killed run had to do with."""
         found: set[str] = set()
@@ -76,10 +87,23 @@ class Ours:
             found[f"{root}/{SUMS}"] = self.last.bundles[root]
         for root in (*self.last.chains, *self.last.index_chains):
             found |= self._sums_below(root)
+        found |= self._beside_strays()
         for path, data in wanted.items():
             if path not in found and self._begins_like(path, data):
                 found[path] = _UNKNOWN
         return {path: digest for path, digest in found.items() if bundle_of(path, self.bundles) is None}
+
+    def _beside_strays(self) -> dict[str, str]:
+        """What lies beside stray bundles, as far as it is whole."""
+        found: dict[str, str] = {}
+        for fleet in {folder.partition("/")[0] for folder in self.strays}:
+            for root in (f"{fleet}/{COHORTS}", f"{fleet}/{SHARDS}"):
+                below = self._sums_below(root)
+                whole = {path: digest for path, digest in below.items() if self._digest(path) == digest}
+                found |= whole | ({f"{root}/{SUMS}": _UNKNOWN} if whole else {})
+            if (read_bytes(f"{self.output}/{fleet}/{DEVICES}") or b"").startswith(b"id,class,cohort"):
+                found[f"{fleet}/{DEVICES}"] = _UNKNOWN
+        return found
 
     def is_doubtful(self, path: str) -> bool:
         """Whether a file lies in a bundle whose sums were edited or removed: whose it is, nobody knows."""
@@ -144,7 +168,7 @@ def _journal(output: Path) -> list[str]:
         return []
     try:
         paths = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     if not isinstance(paths, list):
         return []
@@ -153,4 +177,4 @@ def _journal(output: Path) -> list[str]:
 
 def _stays_below(path: str) -> bool:
     """Whether a path that was read from a file, perhaps not ours, keeps to the output folder."""
-    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+    return "\0" not in path and {"", ".", ".."}.isdisjoint(path.removesuffix("/").split("/"))
