@@ -115,12 +115,19 @@ def states(folder: str, inside: str = "") -> list[str]:
     """The state of every file below `folder`, by its name behind `inside`. The times of folders do not count."""
     found = []
     try:
-        with os.scandir(folder) as entries:
+        # Behind a descriptor, the system looks up one name for each file, not the whole path.
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        return [f"{inside} {error.errno}"]
+    try:
+        with os.scandir(descriptor) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    found += states(entry.path, f"{inside}{entry.name}/")
+                    found += states(f"{folder}/{entry.name}", f"{inside}{entry.name}/")
                 else:
                     found.append(state_of(inside + entry.name, entry.stat(follow_symlinks=False)))
     except OSError as error:
         found.append(f"{inside} {error.errno}")
+    finally:
+        os.close(descriptor)
     return found
