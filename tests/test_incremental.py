@@ -86,3 +86,19 @@ def _edit_and_compare(steps: list[tuple[object, ...]], folder: Path) -> None:
     for what in steps:
         edit(shop, what)
         assert shop.compile() == shop.compile_clean(folder / "clean")
+
+
+@pytest.mark.usefixtures("in_shards")
+@pytest.mark.parametrize("lost", ["slmc.lock", "deploy/shops/cohorts/SHA256SUMS", "deploy/shops/devices/SHA256SUMS"])
+@pytest.mark.parametrize("left", [11, 4, 2])
+def test_what_is_stale_goes_without_what_named_it(lost: str, left: int, tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.devices = {f"till-{number}": ("counter-pi", SITES[number % 6]) for number in range(12)}
+    shop.overlays = {site: number + 1 for number, site in enumerate(SITES[:5])}
+    shop.write()
+    shop.compile()
+    (shop.folder / lost).unlink()
+    shop.devices = dict(list(shop.devices.items())[:left])
+    shop.overlays = dict(list(shop.overlays.items())[: left - 1])
+    shop.write()
+    assert shop.compile() == shop.compile_clean(tmp_path / "clean")

@@ -125,8 +125,16 @@ def test_stale_bundle_goes_when_the_lock_is_lost(tmp_path: Path) -> None:
     (old / "edited").write_text("who knows")
     (output / "stores" / "devices.csv").write_text("id,class,cohort,SERIAL\n")
     (output / "stores" / "notes.csv").write_text("id,class,cohort\n")
+    (output / "stores" / "devices").mkdir()
+    (output / "stores" / "devices" / "3.csv").write_text("id,class,cohort,SERIAL\n")
+    (output / "stores" / "devices" / "mine.csv").write_text("mine\n")
     found, diagnostics = changes(output, {"a": "1"}, Lock())
-    removed = ["stores/devices.csv", "stores/pi/systemd/SHA256SUMS", "stores/pi/systemd/artifacts.json"]
+    removed = [
+        "stores/devices.csv",
+        "stores/devices/3.csv",
+        "stores/pi/systemd/SHA256SUMS",
+        "stores/pi/systemd/artifacts.json",
+    ]
     assert found == tuple(Change(ChangeKind.REMOVE, path) for path in removed)
     assert diagnostics == []
 
