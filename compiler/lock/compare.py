@@ -84,6 +84,7 @@ class _Comparison:
     disk: Disk
     found: Difference = field(default_factory=Difference)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
     def bundle(self, bundle: Bundle) -> None:
         """One bundle against its folder."""
@@ -126,8 +127,15 @@ class _Comparison:
             folder, _, name = path.rpartition("/")
             self.stage.write(folder, {name: data})
         for path, digest in mine.items():
-            if path not in wanted and scope.may_remove(path):
+            if path not in wanted and scope.may_remove(path) and not self._is_of_a_bundle(path):
                 self._remove(path, digest)
+
+    def _is_of_a_bundle(self, path: str) -> bool:
+        """Whether a bundle has been compared whose folder the path is in: a journal names its files too."""
+        while path := path.rpartition("/")[0]:
+            if path in self.found.bundles:
+                return True
+        return False
 
     def _folder(self, folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
         """The files of a bundle whose folder is there; gives those that have to be written."""
@@ -163,10 +171,11 @@ class _Comparison:
         return True
 
     def _remove(self, path: str, digest: str) -> None:
-        if self.disk.in_the_way(path) is not None:
+        if path in self.removed or self.disk.in_the_way(path) is not None:
             return
         found = self.disk.read(path)
         if found is not None:
+            self.removed.add(path)
             self.found.changes.append(Change(ChangeKind.REMOVE, path))
             self._edited(path, found, digest, _REMOVED)
 

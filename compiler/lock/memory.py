@@ -21,7 +21,8 @@ from compiler.base.diagnostics import Stop
 from compiler.base.shipped import shipped
 from compiler.lock.changes import Seen, Tree
 from compiler.lock.commit import Destination
-from compiler.lock.disk import signature, state_of, states
+from compiler.lock.disk import read_bytes, signature, state_of, states
+from compiler.lock.ours import JOURNAL
 
 FOLDER = "compiles"
 """In the store."""
@@ -88,6 +89,8 @@ class Memory:
             folder: seen if seen.signature else seen._replace(signature=self._signature(folder))
             for folder, seen in tree.bundles.items()
         }
+        if (self.to.output / JOURNAL).exists() or read_bytes(self.to.lock) != tree.lock:
+            return  # another compile came in between
         before = self._last.get("said", {}) if self._last.get("inputs") == self._inputs and not tree.pending else {}
         data = {
             "stamp": self._stamp,

@@ -161,6 +161,27 @@ def test_journal_of_a_killed_run_makes_its_files_ours(tmp_path: Path) -> None:
     assert diagnostics == []
 
 
+def test_first_compile_that_was_killed_before_its_lock_keeps_its_files(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"a": "1"})
+    (tmp_path / "slmc.lock").unlink()
+    before = tree(tmp_path)
+    (output / JOURNAL).write_text(json.dumps(["shops/"]))
+    assert committed(output, {"a": "1"}, Lock())[0].changes == ()
+    assert tree(output) == {name.removeprefix("deploy/"): data for name, data in before.items()}
+
+
+def test_what_nothing_asks_for_after_a_kill_is_removed_once(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"artifacts.json": "1"})
+    (output / "shops").rename(output / "stores")
+    (output / JOURNAL).write_text(json.dumps(["stores/"]))
+    found, _ = changes(output, {"a": "1"}, Lock())
+    assert [change.path for change in found if change.kind is ChangeKind.REMOVE] == [
+        "stores/devices.csv", "stores/pi/systemd/SHA256SUMS", "stores/pi/systemd/artifacts.json",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "journal",
     [
