@@ -83,6 +83,7 @@ class _Comparison:
     disk: Disk
     found: Difference = field(default_factory=Difference)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
     def bundle(self, bundle: Bundle) -> None:
         """One bundle against its folder."""
@@ -163,10 +164,11 @@ class _Comparison:
         return True
 
     def _remove(self, path: str, digest: str) -> None:
-        if self.disk.in_the_way(path) is not None:
+        if path in self.removed or self.disk.in_the_way(path) is not None:
             return
         found = self.disk.read(path)
         if found is not None:
+            self.removed.add(path)
             self.found.changes.append(Change(ChangeKind.REMOVE, path))
             self._edited(path, found, digest, _REMOVED)
 

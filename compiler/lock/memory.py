@@ -23,8 +23,9 @@ from compiler.base.diagnostics import Stop
 from compiler.base.shipped import shipped
 from compiler.lock.changes import Seen, Tree
 from compiler.lock.commit import Destination
-from compiler.lock.disk import signature, state_of, states
+from compiler.lock.disk import read_bytes, signature, state_of, states
 from compiler.lock.inputs import Inputs
+from compiler.lock.ours import JOURNAL
 from compiler.lock.world import World
 
 FOLDER = "compiles"
@@ -105,6 +106,8 @@ class Memory:
             folder: seen if seen.signature else seen._replace(signature=self._signature(folder))
             for folder, seen in tree.bundles.items()
         }
+        if (self.to.output / JOURNAL).exists() or read_bytes(self.to.lock) != tree.lock:
+            return  # another compile came in between
         inputs = self._inputs.signature
         before = self._last.get("said", {}) if self._last.get("inputs") == inputs and not tree.pending else {}
         certain = self._inputs.newest < self.began - _TICK

@@ -125,8 +125,16 @@ def test_stale_bundle_goes_when_the_lock_is_lost(tmp_path: Path) -> None:
     (old / "edited").write_text("who knows")
     (output / "stores" / "devices.csv").write_text("id,class,cohort,SERIAL\n")
     (output / "stores" / "notes.csv").write_text("id,class,cohort\n")
+    (output / "stores" / "devices").mkdir()
+    (output / "stores" / "devices" / "3.csv").write_text("id,class,cohort,SERIAL\n")
+    (output / "stores" / "devices" / "mine.csv").write_text("mine\n")
     found, diagnostics = changes(output, {"a": "1"}, Lock())
-    removed = ["stores/devices.csv", "stores/pi/systemd/SHA256SUMS", "stores/pi/systemd/artifacts.json"]
+    removed = [
+        "stores/devices.csv",
+        "stores/devices/3.csv",
+        "stores/pi/systemd/SHA256SUMS",
+        "stores/pi/systemd/artifacts.json",
+    ]
     assert found == tuple(Change(ChangeKind.REMOVE, path) for path in removed)
     assert diagnostics == []
 
@@ -168,6 +176,27 @@ def test_journal_of_a_run_that_was_killed_before_its_lock(tmp_path: Path) -> Non
         Change(ChangeKind.UPDATE, f"{FOLDER}/SHA256SUMS"),
         Change(ChangeKind.UPDATE, f"{FOLDER}/b"),
     )
+
+
+def test_first_compile_that_was_killed_before_its_lock_keeps_its_files(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"a": "1"})
+    (tmp_path / "slmc.lock").unlink()
+    before = tree(tmp_path)
+    (output / JOURNAL).write_text(json.dumps(["shops/"]))
+    assert committed(output, {"a": "1"}, Lock())[0].changes == ()
+    assert tree(output) == {name.removeprefix("deploy/"): data for name, data in before.items()}
+
+
+def test_what_nothing_asks_for_after_a_kill_is_removed_once(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"artifacts.json": "1"})
+    (output / "shops").rename(output / "stores")
+    (output / JOURNAL).write_text(json.dumps(["stores/"]))
+    found, _ = changes(output, {"a": "1"}, Lock())
+    assert [change.path for change in found if change.kind is ChangeKind.REMOVE] == [
+        "stores/devices.csv", "stores/pi/systemd/SHA256SUMS", "stores/pi/systemd/artifacts.json",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

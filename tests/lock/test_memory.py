@@ -125,6 +125,7 @@ def test_a_folder_with_a_dot_is_read_when_the_blueprint_says_so(shop: Shop, tmp_
     assert shop.compile() == shop.compile_clean(tmp_path / "clean")
 
 
+@pytest.mark.slow  # it builds anew
 def test_a_workspace_that_is_its_own_store(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLMC_STORE", str(shop.folder))
     settle(shop)
@@ -133,6 +134,25 @@ def test_a_workspace_that_is_its_own_store(shop: Shop, tmp_path: Path, monkeypat
     found = shop.compile()
     monkeypatch.setenv("SLMC_STORE", str(tmp_path / "store"))
     assert found == shop.compile_clean(tmp_path / "clean")
+
+
+def test_another_compile_in_between_is_not_taken_for_this_one(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(seconds: float) -> None:
+        patched.undo()
+        shop.overlays = {"site-1": 1}
+        shop.write()
+        shop.compile()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", other)
+        shop.overlays = {"site-1": 3}
+        shop.write()
+        shop.compile()
+    shop.overlays = {"site-1": 3}
+    shop.write()
+    assert shop.compile() == shop.compile_clean(tmp_path / "clean")
 
 
 def test_what_a_killed_run_left_goes(shop: Shop) -> None:
