@@ -71,9 +71,7 @@ def _compile_content(environment: TargetEnvironment, target: Target, file: Targe
     return _guarded(render, blame.explain)
 
 
-def _compile_path(
-    environment: TargetEnvironment, target: Target, file: TargetFile
-) -> Callable[[dict[str, Any]], str]:
+def _compile_path(environment: TargetEnvironment, target: Target, file: TargetFile) -> Callable[[dict[str, Any]], str]:
     """`path` of a file is a template too; its errors belong to its line in `target.yaml`."""
     if "{" not in file.path:  # nothing but text
         path = file.path.strip()
