@@ -132,6 +132,8 @@ class _Benchmark:
         ):
             folder, compile = self.slmc.folder(variant, n), self.slmc.again(f"{name}, for Git", n, variant=variant)
             self._git(f"slmc {name}", folder, partial(change, folder), compile)
+        workspace.move_device(folder)
+        measure.run(compile)
 
     def _git(self, name: str, folder: Path, edit: Callable[[], None], case: Case) -> None:
         def change() -> None:

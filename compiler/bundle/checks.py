@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from compiler.base.codes import Code
@@ -11,7 +12,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
 from compiler.bundle.index import DEVICES, SHARDS
 from compiler.bundle.targets import Target, find_targets
-from compiler.fleet.graph import Cohort, Fleet, Run
+from compiler.fleet.graph import Cohort, Fleet, Run, TargetUse
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNUSABLE = re.compile(r"[\0\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -24,10 +25,14 @@ def check_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, T
     targets, diagnostics = find_targets(workspace, fleets)
     for fleet in fleets:
         diagnostics += _clashes(fleet)
+        needs = [(use, need) for use in fleet.targets if use.name in targets for need in targets[use.name].needs]
         for cohort in fleet.cohorts:
             for run in cohort.runs:
-                diagnostics += _environment(cohort, run) + _command(cohort, run)
-                diagnostics += _needs(fleet, cohort, run, targets)
+                diagnostics += _environment(cohort, run)
+                if run.command:
+                    diagnostics += _command(cohort, run)
+                if needs:
+                    diagnostics += _needs(run, needs)
     return targets, list(dict.fromkeys(diagnostics))
 
 
@@ -50,17 +55,16 @@ def _clashes(fleet: Fleet) -> list[Diagnostic]:
     return diagnostics
 
 
-def _needs(fleet: Fleet, cohort: Cohort, run: Run, targets: Mapping[str, Target]) -> list[Diagnostic]:
+def _needs(run: Run, needs: Iterable[tuple[TargetUse, str]]) -> list[Diagnostic]:
     """Where a run lacks the `image` or `command` that a target starts."""
     has = {"image": run.image, "command": run.command}
     diagnostics = []
-    for use in fleet.targets:
-        for need in targets[use.name].needs if use.name in targets else ():
-            if not has[need]:
-                message = f"Run `{run.name}` has no `serve.{need}`, and target `{use.name}` needs one."
-                help = f"Set `serve: {{{need}: …}}` on the run, or leave `{use.name}` out of the fleet's targets."
-                related = ((use.place, "the target is named here"),)
-                diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, run.place, help, related))
+    for use, need in needs:
+        if not has[need]:
+            message = f"Run `{run.name}` has no `serve.{need}`, and target `{use.name}` needs one."
+            help = f"Set `serve: {{{need}: …}}` on the run, or leave `{use.name}` out of the fleet's targets."
+            related = ((use.place, "the target is named here"),)
+            diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, run.place, help, related))
     return diagnostics
 
 
@@ -68,20 +72,25 @@ def _environment(cohort: Cohort, run: Run) -> list[Diagnostic]:
     """Variables that no process can be given, or that slmc itself sets."""
     diagnostics = []
     for name, value in run.environment:
-        help = "Rename or remove it."
-        if not _VARIABLE.fullmatch(name):
-            problem = "is not a name that an environment variable can have"
-            help = "Use letters, digits and `_`, beginning with a letter or `_`."
-        elif name.startswith("SLMC_") or name == "ORT_DISABLE_TELEMETRY":
-            problem = "is set by slmc itself"
-        elif _UNUSABLE.search(value):
-            problem = f"has a value with the character {_character(value)}, which not every target can carry"
-            help = "Remove the character."
-        else:
-            continue
-        place = _place(cohort, run, f"environment.{name}")
-        diagnostics.append(Diagnostic(Code.BAD_VALUE, f"`{name}` {problem}.", place, help))
+        if fault := _fault(name, value):
+            problem, help = fault
+            place = _place(cohort, run, f"environment.{name}")
+            diagnostics.append(Diagnostic(Code.BAD_VALUE, f"`{name}` {problem}.", place, help))
     return diagnostics
+
+
+@lru_cache(4096)
+def _fault(name: str, value: str) -> tuple[str, str] | None:
+    """What is wrong with a variable, and the help, if anything. Most cohorts have the same ones."""
+    if not _VARIABLE.fullmatch(name):
+        help = "Use letters, digits and `_`, beginning with a letter or `_`."
+        return "is not a name that an environment variable can have", help
+    if name.startswith("SLMC_") or name == "ORT_DISABLE_TELEMETRY":
+        return "is set by slmc itself", "Rename or remove it."
+    if _UNUSABLE.search(value):
+        problem = f"has a value with the character {_character(value)}, which not every target can carry"
+        return problem, "Remove the character."
+    return None
 
 
 def _command(cohort: Cohort, run: Run) -> list[Diagnostic]:

@@ -11,7 +11,7 @@ import click
 from compiler import pipeline
 from compiler.artifact.store import default_root
 from compiler.cli import options
-from compiler.cli.output import Output
+from compiler.cli.output import Output, hold
 from compiler.fleet.select import Selection
 from compiler.lock.commit import Destination
 from compiler.lock.scope import Scope
@@ -43,6 +43,7 @@ def command(
     mode = Mode.CHECK if check else Mode.LOCKED if locked else Mode.COMPILE
     request = _request(workspace, out, mode, selection)
     outcome = pipeline.compile(replace(request, whole=output.json), output.note)
+    hold(outcome)
     if output.json:
         output.data(outcome_data(outcome))
     else:

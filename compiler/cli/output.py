@@ -53,6 +53,14 @@ class Output:
             print(diagnostics_text(found, colour=_colour()), end="", file=sys.stderr)
 
 
+def hold(value: object) -> None:
+    """Keep what a command worked out until the process ends, which need not take it apart then."""
+    _HELD[:] = [value]
+
+
+_HELD: list[object] = []
+
+
 @contextlib.contextmanager
 def quiet_when_closed() -> Iterator[None]:
     """Let `slmc … | head` end quietly: what nobody reads goes nowhere."""

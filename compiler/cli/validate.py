@@ -8,7 +8,7 @@ import click
 
 from compiler import pipeline
 from compiler.cli import options
-from compiler.cli.output import Output
+from compiler.cli.output import Output, hold
 from compiler.report.data import outcome_data
 from compiler.report.summary import fleets_text
 
@@ -20,6 +20,7 @@ def command(workspace: Path, output_format: str) -> int:
     """Check the blueprints and inventories of WORKSPACE. Nothing is built or written."""
     output = Output(json=output_format == "json")
     outcome = pipeline.validate(workspace)
+    hold(outcome)
     if output.json:
         output.data(outcome_data(outcome))
     else:

@@ -48,11 +48,11 @@ class Estimate:
 
     @property
     def memory_needed(self) -> int:
-        return sum(run.memory for run in self.runs)
+        return sum([run.memory for run in self.runs])
 
     @property
     def storage_needed(self) -> int:
-        return sum(run.storage for run in self.runs) + STORAGE_HEADROOM
+        return sum([run.storage for run in self.runs]) + STORAGE_HEADROOM
 
 
 def check(fleets: Iterable[Fleet], artifacts: Artifacts) -> tuple[tuple[Estimate, ...], list[Diagnostic]]:
@@ -63,7 +63,10 @@ def check(fleets: Iterable[Fleet], artifacts: Artifacts) -> tuple[tuple[Estimate
         for cohort in fleet.cohorts:
             estimate = _estimate(fleet, cohort, artifacts)
             estimates.append(estimate)
-            diagnostics += _memory(cohort, estimate) + _storage(cohort, estimate)
+            if estimate.memory_needed > estimate.memory_available:
+                diagnostics.append(_memory(cohort, estimate))
+            if estimate.storage_needed > estimate.storage_available:
+                diagnostics.append(_storage(cohort, estimate))
     return tuple(estimates), diagnostics
 
 
@@ -72,9 +75,7 @@ def _estimate(fleet: Fleet, cohort: Cohort, artifacts: Artifacts) -> Estimate:
     return Estimate(
         fleet.name,
         cohort.name,
-        tuple(
-            _run(run, artifacts.artifacts[run.artifact]) for run in cohort.runs if run.artifact in artifacts.artifacts
-        ),
+        tuple([_run(run, artifact) for run in cohort.runs if (artifact := artifacts.artifacts.get(run.artifact))]),
         hardware.memory - hardware.reserved_memory,
         hardware.storage - hardware.reserved_storage,
     )
@@ -91,40 +92,32 @@ def _run(run: Run, artifact: Artifact) -> RunEstimate:
     )
 
 
-def _memory(cohort: Cohort, estimate: Estimate) -> list[Diagnostic]:
-    if estimate.memory_needed <= estimate.memory_available:
-        return []
+def _memory(cohort: Cohort, estimate: Estimate) -> Diagnostic:
     parts = "; ".join(
         f"{run.run}: weights {show_bytes(run.weights)} + KV cache {show_bytes(run.kv_cache)}"
         f" + runtime {show_bytes(run.overhead)} = {show_bytes(run.memory)}"
         for run in estimate.runs
     )
     hardware = cohort.device_class
-    return [
-        Diagnostic(
-            Code.MEMORY_EXCEEDED,
-            f"Cohort `{estimate.cohort}` needs {show_bytes(estimate.memory_needed)} (estimated), "
-            f"but `{hardware.name}` has {show_bytes(hardware.memory)} - {show_bytes(hardware.reserved_memory)} reserved"
-            f" = {show_bytes(estimate.memory_available)}. {parts}.",
-            cohort.runs[0].place,
-            help="Lower `contextLength`, choose a recipe with smaller weights, or run it on a class with more memory.",
-        )
-    ]
+    return Diagnostic(
+        Code.MEMORY_EXCEEDED,
+        f"Cohort `{estimate.cohort}` needs {show_bytes(estimate.memory_needed)} (estimated), "
+        f"but `{hardware.name}` has {show_bytes(hardware.memory)} - {show_bytes(hardware.reserved_memory)} reserved"
+        f" = {show_bytes(estimate.memory_available)}. {parts}.",
+        cohort.runs[0].place,
+        help="Lower `contextLength`, choose a recipe with smaller weights, or run it on a class with more memory.",
+    )
 
 
-def _storage(cohort: Cohort, estimate: Estimate) -> list[Diagnostic]:
-    if estimate.storage_needed <= estimate.storage_available:
-        return []
+def _storage(cohort: Cohort, estimate: Estimate) -> Diagnostic:
     hardware = cohort.device_class
     artifacts = " + ".join(show_bytes(run.storage) for run in estimate.runs)
-    return [
-        Diagnostic(
-            Code.STORAGE_EXCEEDED,
-            f"Cohort `{estimate.cohort}` needs {artifacts} (artifacts, current and previous release) + "
-            f"{show_bytes(STORAGE_HEADROOM)} headroom = {show_bytes(estimate.storage_needed)}, "
-            f"but `{hardware.name}` has {show_bytes(hardware.storage)} - {show_bytes(hardware.reserved_storage)} "
-            f"reserved = {show_bytes(estimate.storage_available)}.",
-            cohort.runs[0].place,
-            help="Choose a recipe with smaller weights, or run it on a class with more storage.",
-        )
-    ]
+    return Diagnostic(
+        Code.STORAGE_EXCEEDED,
+        f"Cohort `{estimate.cohort}` needs {artifacts} (artifacts, current and previous release) + "
+        f"{show_bytes(STORAGE_HEADROOM)} headroom = {show_bytes(estimate.storage_needed)}, "
+        f"but `{hardware.name}` has {show_bytes(hardware.storage)} - {show_bytes(hardware.reserved_storage)} "
+        f"reserved = {show_bytes(estimate.storage_available)}.",
+        cohort.runs[0].place,
+        help="Choose a recipe with smaller weights, or run it on a class with more storage.",
+    )

@@ -50,7 +50,7 @@ class Names:
         words = distinct({part: part_words(part) for part in parts})
         self._run_words = {scope: words[part] for scope, part in runs.items()}
         self._effect_words = [words[effect.part] for effect in explainer.effects]
-        self._identities = list(_numbered([effect.part for effect in explainer.effects]))
+        self._identities = [repr(one) for one in _numbered([effect.part for effect in explainer.effects])]
         self._vocabulary = {*words.values()}
         self._starts = {*self._classes.values()}
         self._fields: dict[Field, str] = {}
@@ -66,14 +66,15 @@ class Names:
         words += [self._run_words[scope] for scope in settled.runs if scope in self._run_words]
         words += [self._effect_words[effect] for effect in reason.effects]
         words += [f"{name}-{_written(name, value)}" for name, value in facts[:_SHOWN]]
-        if reason.left and len(facts) < _SHOWN:
-            shown = sorted(reason.left)[: _SHOWN - len(facts)]
-            words += [self._value_words(field, reason.left[field]) for field in shown]
+        left = sorted(reason.left.items())
+        if left and len(facts) < _SHOWN:
+            words += [self._value_words(field, value) for field, value in left[: _SHOWN - len(facts)]]
         text = "-".join(words)
         if exact and len(text) <= _LONGEST and self._is_sure(tuple(words)):
             return text
-        why = [self._identities[effect] for effect in reason.effects], reason.undone, sorted(reason.left.items())
-        identity = sha256(repr((device_class, list(settled.runs), why, facts)).encode("utf-8", "backslashreplace"))
+        effects = ", ".join([self._identities[effect] for effect in reason.effects])
+        why = f"({device_class!r}, {list(settled.runs)!r}, ([{effects}], {reason.undone!r}, {left!r}), {facts!r})"
+        identity = sha256(why.encode("utf-8", "backslashreplace"))
         return f"{text[: _LONGEST - _HASH - 1].rstrip('-')}-{identity.hexdigest()[:_HASH]}"
 
     def _value_words(self, field: Field, value: Any) -> str:

@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from compiler.artifact.artifact import Artifact
 from compiler.artifact.store import Store
 from compiler.base import files
 from compiler.base.diagnostics import Stop
@@ -25,6 +24,7 @@ from compiler.lock.changes import Seen, Tree
 from compiler.lock.commit import Destination
 from compiler.lock.disk import read_bytes, signature, state_of, states
 from compiler.lock.inputs import Inputs
+from compiler.lock.lock import Lock
 from compiler.lock.ours import JOURNAL
 from compiler.lock.world import World
 
@@ -87,7 +87,7 @@ class Memory:
         return (
             last["lock"] == _state(self.to.lock)
             and not files.left_over(self.to.output, self.to.lock.parent)
-            and all(store.path_of(digest).exists() for digest in last["needed"])
+            and all(_blob_state(store, digest) == state for digest, state in last["needed"].items())
             and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
             and all(self._signature(folder) == seen[2] for folder, seen in last["bundles"].items())
         )
@@ -111,13 +111,12 @@ class Memory:
         inputs = self._inputs.signature
         before = self._last.get("said", {}) if self._last.get("inputs") == inputs and not tree.pending else {}
         certain = self._inputs.newest < self.began - _TICK
+        store = Store(self.store)
         data = {
             "stamp": self._stamp,
             "inputs": inputs,
             "lock": _state(self.to.lock),
-            "needed": sorted(
-                {digest for entry in tree.described.artifacts.values() for digest in _blobs(entry.artifact)}
-            ),
+            "needed": {digest: _blob_state(store, digest) for digest in _blobs(tree.described)},
             "beside": {path: _state(self.to.output / path) for path in tree.beside},
             "bundles": bundles,
             "said": {**before, **said} if said and certain else {},
@@ -151,7 +150,7 @@ def _stamp(tools: Mapping[str, str]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     data = _read_json(path)
-    kinds = {"said": dict, "inputs": str, "lock": str, "needed": list, "beside": dict, "bundles": dict}
+    kinds = {"said": dict, "inputs": str, "lock": str, "needed": dict, "beside": dict, "bundles": dict}
     sound = all(isinstance(data.get(key), kind) for key, kind in kinds.items())
     return data if sound and all(isinstance(seen, list) and len(seen) == 3 for seen in data["bundles"].values()) else {}
 
@@ -168,8 +167,19 @@ def _write(path: Path, data: Mapping[str, Any]) -> None:
     files.write(path, json.dumps(data, separators=(",", ":")).encode())
 
 
-def _blobs(artifact: Artifact) -> list[str]:
-    return [artifact.digest, *(file.digest for file in artifact.files)]
+def _blobs(lock: Lock) -> set[str]:
+    """The digests of what the lock's artifacts are in the store."""
+    artifacts = [entry.artifact for entry in lock.artifacts.values()]
+    return {digest for one in artifacts for digest in (one.digest, *(file.digest for file in one.files))}
+
+
+def _blob_state(store: Store, digest: str) -> str:
+    """A blob as the system sees it. Its times do not count: other workspaces note on it that they use it."""
+    try:
+        found = store.path_of(digest).stat()
+    except OSError as error:
+        return str(error.errno)
+    return f"{found.st_size} {found.st_ino}"
 
 
 def _state(path: Path) -> str:

@@ -158,7 +158,7 @@ def _changes_text(tree: Tree) -> str:
     else:
         counts: Counter[tuple[str, str]] = Counter()
         for kind in ChangeKind:
-            holders = [path.rpartition("/")[0] for one, path in tree.changes if one is kind]
+            holders = [path[: path.rfind("/")] for one, path in tree.changes if one is kind]
             for holder, n in Counter(holders).items():
                 counts[kind.value, _folder(holder)] += n
         lines = [(kind, f"{tree.output}/{folder}: {_count(n, 'file')}") for (kind, folder), n in sorted(counts.items())]

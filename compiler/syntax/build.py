@@ -89,6 +89,9 @@ class Builder:
 
     def _node(self, event: Any, depth: int) -> tuple[Any, Mark]:
         """The value that `event` begins, and the place to underline for it."""
+        if event.__class__ is ScalarEvent and event.tag is None and event.anchor is None:  # as most are
+            self._count += 1
+            return self._scalar(event), self._mark(event)
         if isinstance(event, AliasEvent):
             return self._alias(event, depth)
         if event.tag is not None:
@@ -128,10 +131,11 @@ class Builder:
     def _mapping(self, start: Any, depth: int) -> tuple[Mapping, Mark]:
         mapping = Mapping()
         first: Mark | None = None
-        while not isinstance(event := next(self._stream), MappingEndEvent):
+        stream = self._stream
+        while not isinstance(event := next(stream), MappingEndEvent):
             key, key_mark = self._key(event, depth)
             first = first or key_mark
-            value_event = next(self._stream)
+            value_event = next(stream)
             value, mark = self._node(value_event, depth + 1)
             if _is_blank(value_event):
                 mark = key_mark
@@ -159,13 +163,16 @@ class Builder:
 
     def _scalar(self, event: Any) -> Scalar:
         text: str = event.value
-        if event.style == '"' and _UNUSABLE.search(text):
-            self._escape(event)
-        if event.style or (event.tag or "").endswith("str"):
+        if style := event.style:
+            if style == '"' and _UNUSABLE.search(text):
+                self._escape(event)
             return text
-        if text not in self._resolved:
-            self._resolved[text] = resolve(text)
-        return self._resolved[text]
+        if event.tag is not None and event.tag.endswith("str"):
+            return text
+        known = self._resolved
+        if text not in known:
+            known[text] = resolve(text)
+        return known[text]
 
     def _key(self, event: Any, depth: int) -> tuple[str | None, Mark]:
         """A mapping's key as text; None for one that cannot be a key, after reporting it."""
@@ -175,7 +182,11 @@ class Builder:
             self._unsupported(mark, "A key is text here, not a list, a mapping or an alias.", "Write the key out.")
             self.usable = False
             return None, mark
-        value, _ = self._node(event, depth)
+        if event.tag is None and event.anchor is None:
+            self._count += 1
+            value = self._scalar(event)
+        else:
+            value, _ = self._node(event, depth)
         if event.value == "<<" and not event.style:
             self._unsupported(mark, "`<<` would merge another mapping into this one.", "Write the keys out here.")
             self.usable = False
@@ -265,13 +276,14 @@ class Builder:
     def _mark(self, event: Any, closing: Any = None) -> Mark:
         """The part of a value that stands on its first line; of a block collection, one character."""
         start, end = event.start_mark, (closing or event).end_mark
+        line, column = start.line, start.column
         if closing is not None and not event.flow_style:
             length = 1  # a block collection ends at the next token: nothing to underline
-        elif start.line == end.line:
-            length = end.column - start.column
+        elif line == end.line:
+            length = end.column - column
         else:
-            length = len(self._source.line(start.line + 1).rstrip()) - start.column
-        return start.line + 1, start.column + 1, max(1, length)
+            length = len(self._source.line(line + 1).rstrip()) - column
+        return line + 1, column + 1, length if length > 0 else 1
 
     def _mark_without_properties(self, event: Any) -> Mark:
         line, column, length = self._mark(event)
@@ -282,4 +294,4 @@ class Builder:
 
 def _is_blank(event: Any) -> bool:
     """Whether a value was left out, as after `key:` at the end of a line."""
-    return isinstance(event, ScalarEvent) and event.start_mark.index == event.end_mark.index
+    return isinstance(event, ScalarEvent) and not event.value and event.start_mark.index == event.end_mark.index

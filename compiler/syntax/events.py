@@ -34,11 +34,10 @@ class Problem(Exception):
 
 def events(text: str, *, pure: bool = not HAVE_C) -> Iterator[Any]:
     """The events of `text`. Raises Problem where it is not YAML."""
-    source = _pure_events(text) if pure else _c_events(text)
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        yield from source
+        yield from _pure_events(text) if pure else _c_events(text)
     except MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
         begin = error.context_mark.index if error.context_mark else None
@@ -48,9 +47,7 @@ def events(text: str, *, pure: bool = not HAVE_C) -> Iterator[Any]:
 
 
 def _c_events(text: str) -> Iterator[Any]:
-    parser = _c.CParser(text)
-    while (event := parser.get_event()) is not None:
-        yield event
+    return iter(_c.CParser(text).get_event, None)
 
 
 def _pure_events(text: str) -> Iterator[Any]:
