@@ -4,8 +4,6 @@
 
 Every stage is a function from values to `(value, diagnostics)`. A stage that reports errors
 is the last one that runs: its errors come out together, and nothing has been written.
-
-What only some commands need is imported by the function that needs it: half of a small command is imports.
 """
 
 from __future__ import annotations
@@ -14,31 +12,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from compiler.artifact.artifact import Artifacts
+from compiler.artifact.build import build
+from compiler.artifact.gates import check_gates
 from compiler.artifact.steps.versions import step_versions, tool_versions
+from compiler.artifact.store import Store
 from compiler.blueprint.merge import merge
 from compiler.bundle.bundles import levels_for
 from compiler.bundle.checks import check_targets
+from compiler.bundle.render import render
+from compiler.delta import attempt
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
-from compiler.fleet.graph import Fleet
 from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources, fingerprint
-from compiler.lock.changes import Tree
+from compiler.lock.commit import Destination, commit
 from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
-from compiler.lock.text import NAME, read
+from compiler.lock.memory import Memory
+from compiler.lock.text import read
+from compiler.lock.world import World
+from compiler.plan.actions import Plan
 from compiler.plan.planner import Tools, plan
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.summary import facts_text
 from compiler.syntax.read import read_all
-
-if TYPE_CHECKING:
-    from compiler.artifact.artifact import Artifacts
-    from compiler.lock.commit import Destination
-    from compiler.plan.actions import Plan
-    from compiler.plan.review import Review
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,56 +72,11 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
     return outcome
 
 
-def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, ...]) -> None:
-    """What `fleets` of a validated workspace need, as the lock has it: for questions, which build nothing.
-
-    Whether it fits its devices is not judged.
-    """
-    sources = outcome.take(fingerprint(workspace, fleets, locked_sources(last)))
-    if outcome.failed():
-        return
-    outcome.plan = plan(fleets, sources, baseline(last), Tools(step_versions(), tool_versions()))
-    outcome.artifacts = outcome.take(from_lock(outcome.plan, last))
-    if not outcome.failed():
-        outcome.estimates, _ = check(fleets, outcome.artifacts)
-
-
-def review(workspace: Path, against: str | None, names: tuple[str, ...]) -> tuple[Outcome, Review | None]:
-    """Text and the state before → what a compile would change. Nothing is built or written."""
-    from compiler.bundle.template_digests import template_digests
-    from compiler.lock.before import judged, opened
-    from compiler.lock.review import State, compare_states
-
-    outcome = validate(workspace, locked=True)
-    last = outcome.take(read(workspace / NAME))
-    if outcome.failed():
-        return outcome, None
-    with opened(workspace, against) as before:
-        earlier = validate(before.root, locked=True) if before.blueprint else Outcome()
-        lock = earlier.take(read(before.root / NAME))
-        before = outcome.take(judged(before, earlier.diagnostics))
-        known = locked_sources(lock) | locked_sources(last)
-        sources = outcome.take(fingerprint(workspace, outcome.fleets, known))
-        old = State(earlier.fleets if before.blueprint else (), template_digests(earlier.targets), lock)
-        new = State(outcome.fleets, template_digests(outcome.targets), last)
-        found = outcome.take(compare_states(before, old, new, sources, Tools(step_versions(), tool_versions()), names))
-        return outcome, None if outcome.failed() else found
-
-
 def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     """Text → bundles on the disk, and the lock that describes them."""
-    from compiler.artifact.gates import check_gates
-    from compiler.bundle.render import render
-    from compiler.delta import attempt
-    from compiler.lock.commit import commit
-    from compiler.lock.memory import Memory
-    from compiler.lock.world import World
-
     to, mode = request.destination, request.mode
     tools = Tools(step_versions(), tool_versions())
     memory = Memory(request.workspace, to, request.store, tools.libraries).recall()
-    if not request.whole and (said := memory.said(mode.value)) is not None:
-        return Outcome(mode, tree=Tree(to.output, (), to.lock), recalled=said)
     if not request.whole and (short := attempt(request.workspace, to, memory, mode)) is not None:
         return short
     outcome = validate(request.workspace, locked=mode is not Mode.COMPILE)
@@ -151,9 +105,6 @@ def _make(
     request: Request, outcome: Outcome, last: Lock, tools: Tools, progress: Callable[[str], None]
 ) -> tuple[Plan, Artifacts, Tools] | None:
     """Fleets → the artifacts that they need, built or from the lock alone, and the tools that made them."""
-    from compiler.artifact.build import build
-    from compiler.artifact.store import Store
-
     locked = request.mode is not Mode.COMPILE
     sources = outcome.take(fingerprint(request.workspace, outcome.fleets, locked_sources(last) if locked else {}))
     if outcome.failed():

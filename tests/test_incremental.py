@@ -81,7 +81,7 @@ def test_any_edits_come_to_what_a_clean_compile_gives(steps: list[tuple[object, 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_shards")
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=edits)
 def test_many_edits_come_to_what_a_clean_compile_gives(steps: list[tuple[object, ...]], tmp_path: Path) -> None:
     _edit_and_compare(steps, tmp_path)
@@ -125,3 +125,19 @@ def test_an_edited_row_takes_the_short_way(tmp_path: Path, in_shards: None, monk
         shop.write()
         assert shop.compile() == shop.compile_clean(tmp_path / "clean")
         assert took[-2] is short
+
+
+@pytest.mark.usefixtures("in_shards")
+@pytest.mark.parametrize("lost", ["slmc.lock", "deploy/shops/cohorts/SHA256SUMS", "deploy/shops/devices/SHA256SUMS"])
+@pytest.mark.parametrize("left", [11, 4, 2])
+def test_what_is_stale_goes_without_what_named_it(lost: str, left: int, tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.devices = {f"till-{number}": ("counter-pi", SITES[number % 6]) for number in range(12)}
+    shop.overlays = {site: number + 1 for number, site in enumerate(SITES[:5])}
+    shop.write()
+    shop.compile()
+    (shop.folder / lost).unlink()
+    shop.devices = dict(list(shop.devices.items())[:left])
+    shop.overlays = dict(list(shop.overlays.items())[: left - 1])
+    shop.write()
+    assert shop.compile() == shop.compile_clean(tmp_path / "clean")

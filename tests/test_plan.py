@@ -146,6 +146,60 @@ def test_outside_of_git_the_last_compile_counts(hello: Path, capsys: pytest.Capt
     assert [group["devices"] for group in planned(capsys, hello)["downloads"]["groups"]] == [1]
 
 
+def test_bundles_in_folders_of_shards_are_those_that_lie_there(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("compiler.bundle.bundles.FLAT", 2)
+    monkeypatch.setattr("compiler.bundle.bundles.PER_SHARD", 1)
+    found = planned(capsys, shop)
+    assert (found["bundles"], found["pending"]) == ([], False)
+    assert found["against"]["notes"] == []
+    assert run(["compile", str(shop)]) == 0
+    (shop / "deploy/shops/cohorts/SHA256SUMS").stat()
+    commit_all(shop.parent)
+    monkeypatch.setattr("compiler.bundle.bundles.FLAT", 3)
+    edit(shop, "threads: 2", "threads: 3")
+    found = planned(capsys, shop)
+    changed = {"kind": "change", "fleet": "shops", "cohort": "counter-pi-berlin-3"}
+    assert found["bundles"] == [{**changed, "targets": ["compose", "kubernetes", "systemd"]}]
+    shutil.rmtree(shop.parent / ".git")
+    found = planned(capsys, shop)
+    assert (found["bundles"], found["pending"], found["downloads"]["groups"]) == ([], False, [])
+
+
+def test_fleet_that_becomes_large_moves(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("compiler.bundle.bundles.FLAT", 3)
+    monkeypatch.setattr("compiler.bundle.bundles.PER_SHARD", 1)
+    edit(shop, "    overlays:\n", "    overlays:\n      - {match: {site: berlin-1}, runs: {counter: {threads: 7}}}\n")
+    found = planned(capsys, shop)
+    assert found["against"]["notes"] == ["All bundles of `shops` move into folders of shards: it has 4 cohorts now."]
+    assert [bundle["kind"] for bundle in found["bundles"]] == ["add"]
+
+
+def test_variables_of_devices(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inventory = hello / "inventory" / "shops.csv"
+    inventory.write_text(inventory.read_text().replace("\n", ",\n").replace("site,floor,", "site,floor,serial", 1))
+    assert run(["compile", str(hello)]) == 0
+    commit_all(hello.parent)
+    edit(hello, "    region: eu\n", "    region: eu\n    columns: {serial: device.TILL_SERIAL}\n")
+    found = planned(capsys, hello)
+    assert (found["devicesTouched"], found["indexRows"], len(found["bundles"])) == (24, {"shops": 24}, 3)
+    assert run(["compile", str(hello)]) == 0
+    commit_all(hello.parent)
+    edit(
+        hello,
+        "berlin-1-counter-02,counter-pi,berlin-1,ground,",
+        "berlin-1-counter-02,counter-pi,berlin-1,ground,7",
+        "inventory/shops.csv",
+    )
+    found = planned(capsys, hello)
+    assert (found["devicesTouched"], found["indexRows"], found["bundles"]) == (1, {"shops": 1}, [])
+    shutil.rmtree(hello.parent / ".git")
+    assert not planned(capsys, hello)["pending"]
+
+
 def test_lock_of_the_revision_that_cannot_be_read(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = (shop / "slmc.lock").read_bytes()
     (shop / "slmc.lock").write_text("{")

@@ -128,6 +128,7 @@ class _Benchmark:
         for variant, name, change in (
             (Variant.OWN, "one device", workspace.edit_device),
             (Variant.COHORTS, "version", workspace.bump_version),
+            (Variant.COHORTS, "one device in cohorts", workspace.move_device),
         ):
             folder, compile = self.slmc.folder(variant, n), self.slmc.again(f"{name}, for Git", n, variant=variant)
             self._git(f"slmc {name}", folder, partial(change, folder), compile)

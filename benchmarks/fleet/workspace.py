@@ -256,6 +256,14 @@ def edit_device(folder: Path) -> None:
     _swap(inventory_file(folder / "inventory", EDITED_DEVICE), f",{name},{threads},", f",{name},{threads + 1},")
 
 
+def move_device(folder: Path) -> None:
+    """One row of one table of the cohorts: a device gets the configuration of its neighbour."""
+    own, neighbour = (_cells(workload.few_configurations(number)) for number in (EDITED_DEVICE, EDITED_DEVICE + 1))
+    moved = [own[0], *neighbour[1:4], own[4], *neighbour[5:]]
+    path = inventory_file(folder / "inventory", EDITED_DEVICE)
+    _swap(path, f",{','.join(own)},", f",{','.join(moved)},")
+
+
 def edit_overlay(folder: Path) -> None:
     """One line of the overlay of one site, which has 50 devices."""
     window = workload.site(0)["update_window"]

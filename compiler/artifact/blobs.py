@@ -63,10 +63,13 @@ class Blobs:
         return digest
 
     def take(self, source: Path, digest: str) -> None:
-        """Bring a file in: moved when it lies below the root, otherwise copied."""
+        """Bring a file in: moved when it lies in a scratch folder of the store, otherwise copied.
+
+        A workspace may lie below the root too, and its files are not the store's to move.
+        """
         if self._holds(digest):
             return
-        if source.is_relative_to(self.root):
+        if any(folder.parent == self.root and files.is_scratch(folder) for folder in source.parents):
             files.move(source, self.path(digest))
         else:
             files.copy(source, self.path(digest))

@@ -105,7 +105,7 @@ class Store:
     def put(self, label: Label, shape: Shape, sources: Mapping[str, Path], idle: tuple[int, ...] = ()) -> Stored:
         """Take in an artifact made of `sources` (name → file). Raises Stop when the disk refuses.
 
-        Files below the store's root are moved, all others copied.
+        Files in a scratch folder of the store are moved, all others copied.
         """
         found = {name: File(name, path.stat().st_size, digests.of_file(path)) for name, path in sources.items()}
         listed = tuple(sorted(found.values(), key=lambda file: file.name))

@@ -73,6 +73,11 @@ def remove(path: Path) -> None:
                 return
 
 
+def left_over(*folders: Path) -> bool:
+    """Whether a killed run left something unfinished in one of `folders`, or another run is at work there."""
+    return any(next(folder.glob(f"{TEMPORARY_PREFIX}*"), None) is not None for folder in folders)
+
+
 def sweep(folder: Path, *, deep: bool = False) -> None:
     """Remove what a killed run left unfinished in `folder`, with `deep` also below it."""
     for found in list((folder.rglob if deep else folder.glob)(f"{TEMPORARY_PREFIX}*")):
@@ -178,6 +183,11 @@ def scratch(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_scratch(folder: Path) -> bool:
+    """Whether it is a folder for unfinished work, by its name."""
+    return folder.name.startswith(TEMPORARY_PREFIX)
 
 
 @contextlib.contextmanager

@@ -95,6 +95,15 @@ def entries(workspace: Path, revision: Revision, skipped: Iterable[str] = ()) ->
     return [entry for entry in found if _stays_below(entry.path)]
 
 
+def below(workspace: Path, revision: Revision, folders: Iterable[str]) -> list[str]:
+    """The paths of the files that a workspace has at a revision in some folders of it. Raises Stop when Git refuses."""
+    tree = f"{revision.commit}:{revision.folder}"
+    found = _git(workspace, "ls-tree", "-z", "-r", "--full-tree", tree, "--", *folders)
+    if found.returncode:
+        raise Stop(_refused(found.stderr))
+    return [entry.path for _, entry in _parsed(found.stdout)]
+
+
 def is_submodule(entry: Entry) -> bool:
     return entry.mode == _SUBMODULE
 

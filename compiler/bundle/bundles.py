@@ -10,7 +10,7 @@ from compiler.bundle.shards import digits, shard
 
 FOLDER = "cohorts"
 """Where a fleet of many cohorts has them, in folders of shards."""
-FLAT = 256
+FLAT = 32
 """Cohorts that lie side by side in the fleet's folder; of more than that, `PER_SHARD` in a folder of shards."""
 PER_SHARD = 64
 
@@ -61,7 +61,7 @@ class Bundles:
 
 def levels_for(cohorts: int) -> int:
     """The levels of folders in which that many cohorts lie."""
-    return digits(cohorts, PER_SHARD) if cohorts > FLAT else 0
+    return max(1, digits(cohorts, PER_SHARD)) if cohorts > FLAT else 0
 
 
 def cohort_folder(fleet: str, cohort: str, levels: int) -> str:

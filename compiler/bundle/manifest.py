@@ -44,7 +44,7 @@ def listed(sums: bytes) -> dict[str, str]:
     found = {}
     for line in sums.decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
-        if name and not name.startswith("/") and ".." not in name.split("/"):
+        if "\0" not in name and {"", ".", ".."}.isdisjoint(name.split("/")):
             found[name] = digest
     return found
 

@@ -49,7 +49,7 @@ def command(
     else:
         output.diagnostics(outcome.diagnostics)
         output.text(summary_text(outcome))
-    if not selection.everything and outcome.tree and outcome.tree.pending:
+    if not selection.everything and outcome.tree and outcome.tree.pending and not outcome.failed():
         output.note("Only a part of the workspace was compiled: run `slmc compile` before you commit.")
     return int(outcome.exit)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from compiler import pipeline
+from compiler import pipeline, questions
 from compiler.base.diagnostics import exit_code, has_errors
 from compiler.cli import options
 from compiler.cli.asked import AskedFile, asked_file
@@ -72,7 +72,7 @@ def _of_file(outcome: Outcome, asked: AskedFile, device: str | None) -> tuple[st
     path = asked.workspace / NAME
     lock = outcome.take(read(path))
     if located.cohort and not outcome.failed():
-        pipeline.recall(outcome, asked.workspace, lock, (located.alone,))
+        questions.recall(outcome, asked.workspace, lock, (located.alone,))
     if outcome.failed():
         return "", {}
     explained, given = outcome.take(explain(outcome, located, lock_text(path, lock), device))

@@ -13,8 +13,10 @@ from pathlib import Path
 from compiler.base import files, git
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop, in_order
+from compiler.bundle.bundles import cohort_folder
 from compiler.bundle.index import DEVICES, SHARDS
-from compiler.bundle.manifest import ARTIFACTS
+from compiler.bundle.manifest import ARTIFACTS, SUMS
+from compiler.bundle.shards import shard
 from compiler.lock.lock import Lock
 from compiler.lock.text import NAME
 from compiler.plan.coarse import Index, Row
@@ -22,6 +24,8 @@ from compiler.plan.review import Recorded
 
 HEAD = "HEAD"
 _OUTPUT = "deploy"
+_DEEPEST = 5
+"""Folders of shards one in the other, of a million cohorts."""
 _BLUEPRINT = ".slmc.yaml"
 _RESOLVED = (_BLUEPRINT, ".csv", ".jsonl")
 """How the names of files end that a blueprint is resolved from."""
@@ -49,6 +53,25 @@ class Before:
             found = git.entries(self._workspace, self._revision)
             chosen = [entry for entry in found if _of_index(entry.path) and not git.is_link(entry)]
             git.export(self._workspace, chosen, self.root)
+
+    def bundles(self, lock: Lock) -> frozenset[str]:
+        """The bundles that its lock knows, as `FLEET/COHORT/TARGET` also where they lie in folders of shards.
+
+        Of folders of shards the lock has one digest: what lies in them is what the output folder has there.
+        """
+        plain = frozenset(folder for folder in lock.bundles if folder not in lock.chains)
+        return plain | {name for root in lock.chains for name in self._in_shards(root)}
+
+    def _in_shards(self, root: str) -> Iterator[str]:
+        top = f"{_OUTPUT}/{root}/"
+        if self._revision is not None:
+            paths = git.below(self._workspace, self._revision, [top])
+        else:
+            paths = [path.relative_to(self.root).as_posix() for path in (self.root / top).rglob(SUMS)]
+        for path in paths:
+            parts = path.removeprefix(top).split("/")
+            if len(parts) > 3 and parts[-1] == SUMS and shard(parts[-3], len(parts) - 3) == "/".join(parts[:-3]):
+                yield f"{root.partition('/')[0]}/{parts[-3]}/{parts[-2]}"
 
 
 @contextlib.contextmanager
@@ -119,9 +142,8 @@ def judged(before: Before, found: list[Diagnostic]) -> tuple[Before, list[Diagno
 
 
 def recorded(lock: Lock) -> Recorded:
-    """What a plan needs to know of a lock."""
-    sizes = {name: (entry.artifact.digest, entry.artifact.size) for name, entry in lock.artifacts.items()}
-    return Recorded(sizes, frozenset(lock.bundles))
+    """What a plan needs to know of the artifacts in a lock."""
+    return Recorded({name: (entry.artifact.digest, entry.artifact.size) for name, entry in lock.artifacts.items()})
 
 
 def read_index(root: Path) -> Index:
@@ -140,14 +162,15 @@ def _table(path: Path) -> Iterator[tuple[str, Row]]:
         rows = csv.reader(file)
         next(rows, None)
         for row in rows:
-            if len(row) == 3:
+            if len(row) >= 3:
                 yield row[0], Row(row[1], row[2])
 
 
 def held(root: Path, fleet: str, cohort: str) -> frozenset[str]:
     """The digests of the artifacts that devices of a cohort have, by the first of its bundles."""
-    for path in sorted((root / _OUTPUT / fleet / cohort).glob(f"*/{ARTIFACTS}")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            listed = json.loads(path.read_text(encoding="utf-8"))["artifacts"]
-            return frozenset(str(entry["digest"]) for entry in listed)
+    for levels in range(_DEEPEST):
+        for path in sorted((root / _OUTPUT / cohort_folder(fleet, cohort, levels)).glob(f"*/{ARTIFACTS}")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                listed = json.loads(path.read_text(encoding="utf-8"))["artifacts"]
+                return frozenset(str(entry["digest"]) for entry in listed)
     return frozenset()

@@ -35,7 +35,7 @@ def compare(
         comparison.bundle(bundle)
     committed, beside = _committed(bundles, comparison.found.bundles, ours, scope)
     comparison.found.committed, comparison.found.beside = committed, tuple(beside)
-    comparison.stale(folder for folder in ours.bundles if scope.may_remove(folder))
+    comparison.stale(folder for folder in (*ours.bundles, *ours.strays) if scope.may_remove(folder))
     spread = tuple(f"{fleet}/{FOLDER}/" for fleet, levels in bundles.levels.items() if levels)
     comparison.beside(beside, lambda path: scope.may_remove(path) or path.startswith(spread))
     comparison.found.changes.sort(key=lambda change: change.path)
@@ -83,6 +83,7 @@ class _Comparison:
     disk: Disk
     found: Difference = field(default_factory=Difference)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
     def bundle(self, bundle: Bundle) -> None:
         """One bundle against its folder."""
@@ -163,10 +164,11 @@ class _Comparison:
         return True
 
     def _remove(self, path: str, digest: str) -> None:
-        if self.disk.in_the_way(path) is not None:
+        if path in self.removed or self.disk.in_the_way(path) is not None:
             return
         found = self.disk.read(path)
         if found is not None:
+            self.removed.add(path)
             self.found.changes.append(Change(ChangeKind.REMOVE, path))
             self._edited(path, found, digest, _REMOVED)
 

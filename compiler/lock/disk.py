@@ -15,6 +15,9 @@ from compiler.base.diagnostics import Diagnostic, Stop
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 _PIECE = 2**20
+_READ = os.O_RDONLY | os.O_NONBLOCK
+_LINK = b"\0"
+"""In the place of the content of a link: what no template gives."""
 
 
 @dataclass(slots=True)
@@ -30,7 +33,7 @@ class Disk:
         blocked = self.blocked(path.rpartition("/")[0])
         if blocked is not None:
             return blocked
-        return path if Path(f"{self.output}/{path}").is_dir() else None
+        return path if _is_folder(f"{self.output}/{path}") else None
 
     def blocked(self, name: str) -> str | None:
         """The first of the folders down to `name` that is none."""
@@ -48,8 +51,11 @@ class Disk:
         return folder not in self._absent
 
     def read(self, path: str) -> bytes | None:
-        """The file's content, or None when there is none. Raises Stop when the system refuses."""
-        return read_bytes(f"{self.output}/{path}")
+        """The file's content, or None when there is none. Raises Stop when the system refuses.
+
+        A link is no file of slmc's, wherever it leads: it counts as one that somebody edited.
+        """
+        return read_bytes(f"{self.output}/{path}", links=_LINK)
 
     def _blocked(self, name: str) -> str | None:
         """A folder that is no folder. A link inside would lead the writing elsewhere; the output folder may be one."""
@@ -64,10 +70,20 @@ class Disk:
         return None if stat.S_ISDIR(mode) else name
 
 
-def read_bytes(path: str | Path) -> bytes | None:
-    """The file's content, or None when there is none. Raises Stop when the system refuses."""
+def _is_folder(path: str) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def read_bytes(path: str | Path, *, links: bytes | None = None) -> bytes | None:
+    """The file's content, or None when there is none; of a link `links`, if given. Raises Stop when the system refuses.
+
+    A pipe is like an empty file: nobody waits for it.
+    """
+    try:
+        descriptor = os.open(path, _READ if links is None else _READ | os.O_NOFOLLOW)
         try:
             data = os.read(descriptor, _PIECE)
             while len(data) % _PIECE == 0 and (more := os.read(descriptor, _PIECE)):
@@ -78,6 +94,8 @@ def read_bytes(path: str | Path) -> bytes | None:
     except OSError as error:
         if error.errno in _ABSENT:
             return None
+        if error.errno == errno.ELOOP and links is not None:
+            return links
         raise Stop(
             Diagnostic(Code.CANNOT_READ, f"`{path}` cannot be read: {error.strerror}.", file=str(path))
         ) from error
@@ -97,12 +115,19 @@ def states(folder: str, inside: str = "") -> list[str]:
     """The state of every file below `folder`, by its name behind `inside`. The times of folders do not count."""
     found = []
     try:
-        with os.scandir(folder) as entries:
+        # Behind a descriptor, the system looks up one name for each file, not the whole path.
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        return [f"{inside} {error.errno}"]
+    try:
+        with os.scandir(descriptor) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    found += states(entry.path, f"{inside}{entry.name}/")
+                    found += states(f"{folder}/{entry.name}", f"{inside}{entry.name}/")
                 else:
                     found.append(state_of(inside + entry.name, entry.stat(follow_symlinks=False)))
     except OSError as error:
         found.append(f"{inside} {error.errno}")
+    finally:
+        os.close(descriptor)
     return found

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.base.files import TEMPORARY_PREFIX
 from compiler.lock.disk import signature, state_of
+
+_UNREAD = (".git", TEMPORARY_PREFIX)
+"""How names begin of what no compile reads. It may be told to read from any other folder with a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +23,9 @@ class Inputs:
 
     @classmethod
     def look(cls, workspace: Path, outputs: Iterable[Path]) -> Inputs:
-        """All but hidden files and what is written to. Links to folders are followed, each folder once."""
+        """All but what is written to and Git's own. Links to folders are followed, each folder once."""
         root = os.path.realpath(workspace)
-        skipped = {os.path.realpath(path) for path in outputs}
+        skipped = {os.path.realpath(path) for path in outputs} - {root}
         found: dict[str, str] = {}
         newest = 0
         seen: set[str] = set()
@@ -34,8 +38,10 @@ class Inputs:
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
-                        if entry.name.startswith(".") or entry.path in skipped:
+                        if entry.name.startswith(_UNREAD) or entry.path in skipped:
                             continue
+                        if entry.is_symlink():  # what is behind it may be seen already, by another way
+                            found[f"{entry.path} "] = os.path.realpath(entry.path)
                         if entry.is_dir():
                             waiting.append(os.path.realpath(entry.path))
                             continue

@@ -23,8 +23,9 @@ from compiler.base.diagnostics import Stop
 from compiler.base.shipped import shipped
 from compiler.lock.changes import Seen, Tree
 from compiler.lock.commit import Destination
-from compiler.lock.disk import signature, state_of, states
+from compiler.lock.disk import read_bytes, signature, state_of, states
 from compiler.lock.inputs import Inputs
+from compiler.lock.ours import JOURNAL
 from compiler.lock.world import World
 
 FOLDER = "compiles"
@@ -85,6 +86,7 @@ class Memory:
         last, store = self._last, Store(self.store)
         return (
             last["lock"] == _state(self.to.lock)
+            and not files.left_over(self.to.output, self.to.lock.parent)
             and all(store.path_of(digest).exists() for digest in last["needed"])
             and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
             and all(self._signature(folder) == seen[2] for folder, seen in last["bundles"].items())
@@ -104,6 +106,8 @@ class Memory:
             folder: seen if seen.signature else seen._replace(signature=self._signature(folder))
             for folder, seen in tree.bundles.items()
         }
+        if (self.to.output / JOURNAL).exists() or read_bytes(self.to.lock) != tree.lock:
+            return  # another compile came in between
         inputs = self._inputs.signature
         before = self._last.get("said", {}) if self._last.get("inputs") == inputs and not tree.pending else {}
         certain = self._inputs.newest < self.began - _TICK

@@ -7,9 +7,11 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from compiler.bundle.manifest import SUMS, listed
+from compiler.bundle.bundles import FOLDER as COHORTS
+from compiler.bundle.index import DEVICES, SHARDS
+from compiler.bundle.manifest import ARTIFACTS, SUMS, listed
 from compiler.lock.disk import read_bytes
 from compiler.lock.lock import Lock
 
@@ -17,6 +19,8 @@ JOURNAL = ".slmc-journal"
 """Names, while a compile writes, what it creates and removes; a folder of which all is new ends in `/`. A run
 that was killed leaves it behind, so that the next ones know those files for slmc's own until one run ends."""
 
+_TABLE = b"id,class,cohort"
+"""How every table of devices begins."""
 _UNKNOWN = ""
 """In the place of a digest."""
 
@@ -34,7 +38,7 @@ class Ours:
         """The bundles that lie in folders of shards, by folder, with the digests of their sums."""
         found: dict[str, str] = {}
         for root in self.last.chains:
-            found.update(self._below(root))
+            found.update(self._bundles_below(root))
         return found
 
     @cached_property
@@ -42,6 +46,34 @@ class Ours:
         """Every folder of a bundle that the lock knows, with the digest of its sums."""
         plain = {folder: digest for folder, digest in self.last.bundles.items() if folder not in self.last.chains}
         return plain | self.chained
+
+    @cached_property
+    def strays(self) -> list[str]:
+        """Where the lock or sums that say which bundles there are were lost, the folders that have what every bundle
+        has: nothing else says that one is stale."""
+        found: list[Path] = []
+        for root in self._unknown:
+            if not root.endswith(f"/{SHARDS}"):
+                sums = _below(self.output / root, SUMS)
+                found += [path.parent for path in sums if (path.parent / ARTIFACTS).is_file()]
+        return [folder.relative_to(self.output).as_posix() for folder in found]
+
+    @cached_property
+    def _unknown(self) -> list[str]:
+        """Folders with files of slmc's that neither lock nor sums name any more: fleets, and folders of shards."""
+        last = self.last
+        if not last.bundles:
+            return sorted(path.name for path in self.output.glob("[!.]*") if path.is_dir() and not path.is_symlink())
+        roots = {root: last.bundles[root] for root in last.chains}
+        roots |= {root: last.indexes[f"{root}/{SUMS}"] for root in last.index_chains}
+        return [root for root, digest in roots.items() if not self._whole(root, digest)]
+
+    def _whole(self, root: str, digest: str) -> bool:
+        """Whether the sums in folders of shards are those that the lock means."""
+        inner = ((path, digest) for path, digest in self._of(root).items() if path.count("/") == root.count("/") + 2)
+        return self._digest(f"{root}/{SUMS}") == digest and all(
+            self._whole(path.removesuffix(f"/{SUMS}"), digest) for path, digest in inner if path.endswith(f"/{SUMS}")
+        )
 
     @cached_property
     def journal(self) -> frozenset[str]:
@@ -76,10 +108,23 @@ class Ours:
             found[f"{root}/{SUMS}"] = self.last.bundles[root]
         for root in (*self.last.chains, *self.last.index_chains):
             found |= self._sums_below(root)
+        found |= self._beside_strays()
         for path, data in wanted.items():
             if path not in found and self._begins_like(path, data):
                 found[path] = _UNKNOWN
         return {path: digest for path, digest in found.items() if bundle_of(path, self.bundles) is None}
+
+    def _beside_strays(self) -> dict[str, str]:
+        """What lies beside stray bundles: tables of devices, and the sums of folders of shards."""
+        found: dict[str, str] = {}
+        for root in self._unknown:
+            for path in (*_below(self.output / root, SUMS), *_below(self.output / root, "*.csv")):
+                name = path.relative_to(self.output).as_posix()
+                place = name.split("/")[1]
+                in_shards = place in (COHORTS, SHARDS) and not (path.parent / ARTIFACTS).exists()
+                if (in_shards or place == DEVICES) and self._begins_like(name, _TABLE):
+                    found[name] = _UNKNOWN
+        return found
 
     def is_doubtful(self, path: str) -> bool:
         """Whether a file lies in a bundle whose sums were edited or removed: whose it is, nobody knows."""
@@ -92,7 +137,8 @@ class Ours:
             return False
         if path.endswith(f"/{SUMS}"):
             return bool(listed(found)) and all(len(digest) == 64 for digest in listed(found).values())
-        return found.partition(b"\n")[0] == data.partition(b"\n")[0]
+        first, wanted = (content.partition(b"\n")[0] for content in (found, data))
+        return first == wanted or (first.startswith(_TABLE) and wanted.startswith(_TABLE))
 
     def _of(self, folder: str) -> dict[str, str]:
         """What the sums in `folder` list, and the sums themselves."""
@@ -103,14 +149,14 @@ class Ours:
             self._listed[folder] = found if sums is None else {**found, f"{folder}/{SUMS}": _UNKNOWN}
         return self._listed[folder]
 
-    def _below(self, root: str) -> Iterator[tuple[str, str]]:
+    def _bundles_below(self, root: str) -> Iterator[tuple[str, str]]:
         """Bundles in folders of shards: named by sums whose own folder is named by the sums above."""
         for path, digest in self._of(root).items():
             if not digest:
                 continue
             folder = path.removesuffix(f"/{SUMS}")
             if folder.count("/") == root.count("/") + 1:
-                yield from self._below(folder)
+                yield from self._bundles_below(folder)
             else:
                 yield folder, digest
 
@@ -138,13 +184,18 @@ def bundle_of(path: str, bundles: Container[str]) -> str | None:
     return None
 
 
+def _below(folder: Path, pattern: str) -> Iterator[Path]:
+    """Files at any depth, none behind a link."""
+    return (path for path in sorted(folder.glob(f"**/{pattern}")) if path.is_file())
+
+
 def _journal(output: Path) -> list[str]:
     data = read_bytes(output / JOURNAL)
     if data is None:
         return []
     try:
         paths = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     if not isinstance(paths, list):
         return []
@@ -153,4 +204,4 @@ def _journal(output: Path) -> list[str]:
 
 def _stays_below(path: str) -> bool:
     """Whether a path that was read from a file, perhaps not ours, keeps to the output folder."""
-    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+    return "\0" not in path and {"", ".", ".."}.isdisjoint(path.removesuffix("/").split("/"))

@@ -17,6 +17,9 @@ def publish(stage: Stage, tree: Tree) -> None:
     """Apply the tree's changes and write its lock. Raises Stop when the disk refuses."""
     journal = tree.output / JOURNAL
     if not tree.pending and not tree.journal and not journal.exists():
+        if files.left_over(tree.output, tree.lock_path.parent):
+            stage.hold()
+            files.sweep(tree.lock_path.parent)
         return
     stage.hold()
     removed = [change.path for change in tree.changes if change.kind is ChangeKind.REMOVE]

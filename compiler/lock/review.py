@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
+from compiler.bundle.bundles import levels_for
 from compiler.fleet.graph import Cohort, Fleet
 from compiler.fleet.sources import ModelSource
 from compiler.lock.before import Before, held, read_index, recorded
@@ -102,17 +103,28 @@ class _Comparison:
             Against(before.name, before.commit, before.why, self._notes()),
             found,
             artifacts,
-            bundle_changes(earlier.bundles, dict(self._bundles(same))),
+            bundle_changes(before.bundles(old.lock), dict(self._bundles(same))),
             rows,
             downloads(needs, self.known),
         )
 
     def _notes(self) -> tuple[str, ...]:
         before = self.before
+        notes = *before.notes, *self._moved()
         if self.old.lock.tools or not (before.blueprint or before.why):
-            return before.notes
+            return notes
         there = "There is" if before.commit is None else f"`{before.name}` has"
-        return *before.notes, f"{there} no `slmc.lock`: all artifacts and bundles are new."
+        return *notes, f"{there} no `slmc.lock`: all artifacts and bundles are new."
+
+    def _moved(self) -> Iterator[str]:
+        """Fleets whose bundles all get other folders, since they became many or few."""
+        cohorts = {name: len({row.cohort for row in rows.values()}) for name, rows in self.index.items()}
+        cohorts |= {fleet.name: len(fleet.cohorts) for fleet in self.old.fleets}
+        for fleet in self.new.fleets:
+            was, now = levels_for(cohorts.get(fleet.name, 0)), levels_for(len(fleet.cohorts))
+            if was != now and fleet.name in cohorts:
+                where = "into folders of shards" if now else "out of the folders of shards"
+                yield f"All bundles of `{fleet.name}` move {where}: it has {len(fleet.cohorts)} cohorts now."
 
     def _bundles(self, same: set[str]) -> Iterator[tuple[str, bool]]:
         """Every bundle's folder, and whether the bundle is another than that of this folder before, as far as is known.

@@ -147,7 +147,7 @@ def _digest(value: Any) -> str:
 def _paths(entries: dict[str, Any]) -> dict[str, str]:
     """Path below the output folder → digest."""
     for path in entries:
-        if path.startswith("/") or ".." in path.split("/"):
+        if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
             raise ValueError(f"`{path}` is no path below the output folder")
     return {path: _digest(value) for path, value in entries.items()}
 

@@ -51,25 +51,30 @@ def configuration(side: Side) -> tuple[Any, ...]:
 
 
 def index_changes(pairs: Iterable[Pair]) -> dict[str, int]:
-    """By fleet, the number of rows that come, go or change in its index of devices: id, class, cohort."""
+    """By fleet, the number of rows that come, go or change in its index of devices: id, class, cohort, variables."""
     changed: Counter[str] = Counter()
     for pair in pairs:
         was, now = _row(pair.old), _row(pair.new)
-        if was != now:
-            for fleet in {row[0] for row in (was, now) if row}:
-                changed[fleet] += pair.devices
+        devices = pair.devices if was != now else _revalued(pair) if now else 0
+        for fleet in {row[0] for row in (was, now) if row and devices}:
+            changed[fleet] += devices
     return dict(sorted(changed.items()))
 
 
-def _row(side: Side | None) -> tuple[str, str, str] | None:
-    """What the index says of the devices of a side, with the fleet; None of those on which nothing runs."""
+def _row(side: Side | None) -> tuple[str, str, str, tuple[str, ...]] | None:
+    """What the index says of all devices of a side, with the fleet; None of those on which nothing runs."""
     if side is None or side.cohort is None:
         return None
-    return side.fleet.name, side.cohort.device_class.name, side.cohort.name
+    return side.fleet.name, side.cohort.device_class.name, side.cohort.name, side.fleet.variables
+
+
+def _revalued(pair: Pair) -> int:
+    """Devices with other values of the same variables."""
+    return sum(was.variables != now.variables for was, now in zip(pair.before, pair.after, strict=True))
 
 
 def _settings(fleet: Fleet, cohort: Cohort) -> tuple[Any, ...]:
-    return fleet.region, cohort.privacy
+    return fleet.region, cohort.privacy, fleet.variables
 
 
 def _facts(hardware: DeviceClass) -> tuple[Any, ...]:
@@ -140,7 +145,8 @@ class _Gathering:
         assert pair.old and pair.new
         was, now = ({use.name for use in side.fleet.targets} for side in (pair.old, pair.new))
         runs = pair.new.cohort.runs if pair.new.cohort else ()
-        return bool(runs) and (was != now or any(run.artifact in self.renewed for run in runs))
+        renamed = pair.old.fleet.variables != pair.new.fleet.variables
+        return bool(runs) and (was != now or renamed or any(run.artifact in self.renewed for run in runs))
 
     def _come_or_go(self, pair: Pair) -> None:
         """Devices of one state only. Those of a fleet that comes or goes as a whole come or go with it."""

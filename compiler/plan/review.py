@@ -13,10 +13,9 @@ from compiler.plan.changes import Difference, Kind
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a lock has: digest and size of artifacts by name, and the folders of bundles."""
+    """What a lock has: digest and size of artifacts by name."""
 
     artifacts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    bundles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def downloads(needs: Iterable[Needs], known: Known) -> tuple[Download, ...]:
 
 
 def bundle_changes(before: frozenset[str], after: Mapping[str, bool]) -> tuple[BundleChange, ...]:
-    """Folders of bundles that go, change or come, by cohort. `after` says of each folder whether it changes."""
+    """Bundles (`FLEET/COHORT/TARGET`) that go, change or come, by cohort. `after` says of each whether it changes."""
     found: dict[tuple[Kind, str, str], list[str]] = {}
     for folder in sorted(before | after.keys()):
         if folder in after and folder in before and not after[folder]:

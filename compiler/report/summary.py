@@ -139,6 +139,8 @@ def _fit_text(fleets: Iterable[Fleet], estimates: Sequence[Estimate]) -> str:
 
 
 def _tree_text(outcome: Outcome, tree: Tree) -> str:
+    if outcome.failed():
+        return "Nothing was written.\n"
     changed = _changes_text(tree)
     if outcome.mode is Mode.CHECK:
         if not tree.pending:

@@ -60,6 +60,14 @@ def test_skopeo_reads_it(store: Store, stored: Stored) -> None:
     assert digests.of_bytes(done.stdout) == stored.digest
 
 
+def test_files_of_a_workspace_below_the_store_stay(store: Store) -> None:
+    put(store, store.root / "shop" / "models", model_onnx="M")
+    assert tree(store.root / "shop") == {"models/model.onnx": b"M"}
+    with store.scratch() as scratch:
+        put(store, scratch / "made", label("b", "b"), model_onnx="N")
+        assert tree(scratch) == {}
+
+
 def test_the_digest_depends_on_the_files_alone(store: Store, stored: Stored, tmp_path: Path) -> None:
     other = Store(tmp_path / "elsewhere")
     again = put(other, tmp_path / "in2", label("another-name", "b"), t_json="T", model_onnx="M")

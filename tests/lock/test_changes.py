@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -114,6 +115,30 @@ def test_bundle_is_known_by_its_sums_when_the_lock_is_lost(tmp_path: Path) -> No
     assert diagnostics == [(Code.OCCUPIED_PATH, f"deploy/{FOLDER}/a")]
 
 
+def test_stale_bundle_goes_when_the_lock_is_lost(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"a": "1"})
+    old = output / "stores" / "pi" / "systemd"
+    old.mkdir(parents=True)
+    (old / "artifacts.json").write_text("{}")
+    (old / "SHA256SUMS").write_text(f"{hashlib.sha256(b'{}').hexdigest()}  artifacts.json\n{'0' * 64}  edited\n")
+    (old / "edited").write_text("who knows")
+    (output / "stores" / "devices.csv").write_text("id,class,cohort,SERIAL\n")
+    (output / "stores" / "notes.csv").write_text("id,class,cohort\n")
+    (output / "stores" / "devices").mkdir()
+    (output / "stores" / "devices" / "3.csv").write_text("id,class,cohort,SERIAL\n")
+    (output / "stores" / "devices" / "mine.csv").write_text("mine\n")
+    found, diagnostics = changes(output, {"a": "1"}, Lock())
+    removed = [
+        "stores/devices.csv",
+        "stores/devices/3.csv",
+        "stores/pi/systemd/SHA256SUMS",
+        "stores/pi/systemd/artifacts.json",
+    ]
+    assert found == tuple(Change(ChangeKind.REMOVE, path) for path in removed)
+    assert diagnostics == []
+
+
 def test_edited_file_is_put_back_with_a_warning(tmp_path: Path) -> None:
     output = tmp_path / "deploy"
     last = write(output, {"a": "1"})
@@ -153,11 +178,40 @@ def test_journal_of_a_run_that_was_killed_before_its_lock(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("journal", ["", "[", '["../../outside", "/etc/hostname"]', "{}", "[3]", '"text"', "3"])
+def test_first_compile_that_was_killed_before_its_lock_keeps_its_files(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"a": "1"})
+    (tmp_path / "slmc.lock").unlink()
+    before = tree(tmp_path)
+    (output / JOURNAL).write_text(json.dumps(["shops/"]))
+    assert committed(output, {"a": "1"}, Lock())[0].changes == ()
+    assert tree(output) == {name.removeprefix("deploy/"): data for name, data in before.items()}
+
+
+def test_what_nothing_asks_for_after_a_kill_is_removed_once(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    write(output, {"artifacts.json": "1"})
+    (output / "shops").rename(output / "stores")
+    (output / JOURNAL).write_text(json.dumps(["stores/"]))
+    found, _ = changes(output, {"a": "1"}, Lock())
+    assert [change.path for change in found if change.kind is ChangeKind.REMOVE] == [
+        "stores/devices.csv", "stores/pi/systemd/SHA256SUMS", "stores/pi/systemd/artifacts.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        "", "[", '["../../outside", "/etc/hostname"]', "{}", "[3]", '"text"', "3", '["./"]', '["/"]', '["a//"]',
+        '["."]', '["a\\u0000b"]', "[" * 100_000,
+    ],
+    ids=map(str, range(13)),
+)  # fmt: skip
 def test_damaged_journal_gives_nothing_away(tmp_path: Path, journal: str) -> None:
     output = tmp_path / "deploy"
     output.mkdir()
     (tmp_path / "outside").write_text("mine")
+    (output / "notes").write_text("mine")
     (output / JOURNAL).write_text(journal)
     found, _ = changes(output, {"a": "1"}, Lock())
     assert {change.kind for change in found} == {ChangeKind.CREATE}
@@ -167,9 +221,21 @@ def test_sums_that_point_outside_the_bundle_are_ignored(tmp_path: Path) -> None:
     output = tmp_path / "deploy"
     last = write(output, {"a": "1"})
     (tmp_path / "outside").write_text("mine")
-    (output / FOLDER / "SHA256SUMS").write_text(f"{'0' * 64}  ../../../../outside\n{'0' * 64}  /etc/passwd\n")
+    (output / FOLDER / "SHA256SUMS").write_text(f"{'0' * 64}  ../../../../outside\n{'0' * 64}  /etc/passwd\n0  a\0b\n")
     found, _ = changes(output, {"a": "1"}, last)
     assert found == (Change(ChangeKind.UPDATE, f"{FOLDER}/SHA256SUMS"),)
+
+
+def test_what_a_killed_run_left_goes_when_there_is_nothing_to_do(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    for folder in (output, tmp_path):
+        (folder / ".slmc-tmp-abc").mkdir()
+    before = tree(tmp_path)
+    (output / ".slmc-tmp-abc" / "a").write_text("half")
+    assert committed(output, {"a": "1"}, last)[0].changes == ()
+    assert tree(tmp_path) == before
+    assert not (tmp_path / ".slmc-tmp-abc").exists()
 
 
 def test_publish_leaves_no_trace_of_itself(tmp_path: Path) -> None:
@@ -199,6 +265,29 @@ def test_edited_file_is_not_removed_in_silence(tmp_path: Path) -> None:
     found, diagnostics = changes(output, {"a": "1"}, last)
     assert Change(ChangeKind.REMOVE, f"{FOLDER}/b") in found
     assert diagnostics == [(Code.EDITED_BY_HAND, f"deploy/{FOLDER}/b")]
+
+
+@pytest.mark.parametrize("lead", ["same", "nowhere", "."])
+def test_link_in_the_place_of_a_file_is_replaced(tmp_path: Path, lead: str) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    (tmp_path / "same").write_text("1")
+    (output / FOLDER / "a").unlink()
+    (output / FOLDER / "a").symlink_to(tmp_path / lead)
+    found, _, diagnostics = committed(output, {"a": "1"}, last)
+    assert found.changes == (Change(ChangeKind.UPDATE, f"{FOLDER}/a"),)
+    assert [finding.code for finding in diagnostics] == [Code.EDITED_BY_HAND]
+    assert not (output / FOLDER / "a").is_symlink()
+    assert (output / FOLDER / "a").read_text() == (tmp_path / "same").read_text() == "1"
+
+
+def test_pipe_in_the_place_of_a_file_is_replaced(tmp_path: Path) -> None:
+    output = tmp_path / "deploy"
+    last = write(output, {"a": "1"})
+    (output / FOLDER / "a").unlink()
+    os.mkfifo(output / FOLDER / "a")
+    found, _ = changes(output, {"a": "1"}, last)
+    assert found == (Change(ChangeKind.UPDATE, f"{FOLDER}/a"),)
 
 
 def test_folder_in_the_place_of_a_file(tmp_path: Path) -> None:

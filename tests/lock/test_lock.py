@@ -96,6 +96,10 @@ def test_missing_lock_is_an_empty_one(tmp_path: Path) -> None:
         ('"onnxruntime": "1.32.0"', '"onnxruntime": 1.32'),
         ('"shops/devices.csv"', '"../../outside"'),
         ('"shops/pi/systemd"', '"/etc/slmc"'),
+        ('"shops/pi/systemd"', '""'),  # the path of a file below it would begin with a slash
+        ('"shops/pi/systemd"', '"shops//systemd"'),
+        ('"shops/pi/systemd"', '"./."'),
+        ('"shops/pi/systemd"', '"shops/pi\\u0000"'),
     ],
 )
 def test_lock_with_one_wrong_value_is_unreadable(tmp_path: Path, written: str, broken: str) -> None:

@@ -95,6 +95,73 @@ def test_a_foreign_file_stays_and_costs_one_look(shop: Shop, stages: list[str]) 
     assert notes.read_text() == "mine"
 
 
+def test_a_folder_that_a_link_leads_to_may_be_another_one(shop: Shop, tmp_path: Path) -> None:
+    inventory = shop.folder / "inventory"
+    for year, devices in (("2025", 5), ("2026", 4)):
+        (inventory / year).mkdir()
+        lines = (inventory / "shops.csv").read_text().splitlines()[: devices + 1]
+        (inventory / year / "shops.csv").write_text("".join(f"{line}\n" for line in lines))
+    (inventory / "now").symlink_to("2025")
+    shop.text = shop.text.replace("inventory/shops.csv", "inventory/now/shops.csv")
+    shop.targets = ["compose"]
+    shop.write()
+    settle(shop)
+    (inventory / "now").unlink()
+    (inventory / "now").symlink_to("2026")
+    assert shop.compile() == shop.compile_clean(tmp_path / "clean")
+
+
+def test_a_folder_with_a_dot_is_read_when_the_blueprint_says_so(shop: Shop, tmp_path: Path) -> None:
+    hidden = shop.folder / ".inventory"
+    (shop.folder / "inventory").rename(hidden)
+    shop.text = shop.text.replace("inventory/shops.csv", ".inventory/shops.csv")
+    (shop.folder / "inventory").symlink_to(".inventory")  # for `write`, which knows no other
+    shop.write()
+    settle(shop)
+    (shop.folder / "inventory").unlink()
+    settle(shop)
+    rows = (hidden / "shops.csv").read_text().splitlines(keepends=True)
+    (hidden / "shops.csv").write_text("".join(rows[:-1]))
+    assert shop.compile() == shop.compile_clean(tmp_path / "clean")
+
+
+@pytest.mark.slow  # it builds anew
+def test_a_workspace_that_is_its_own_store(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLMC_STORE", str(shop.folder))
+    settle(shop)
+    shop.overlays = {}
+    shop.write()
+    found = shop.compile()
+    monkeypatch.setenv("SLMC_STORE", str(tmp_path / "store"))
+    assert found == shop.compile_clean(tmp_path / "clean")
+
+
+def test_another_compile_in_between_is_not_taken_for_this_one(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(seconds: float) -> None:
+        patched.undo()
+        shop.overlays = {"site-1": 1}
+        shop.write()
+        shop.compile()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", other)
+        shop.overlays = {"site-1": 3}
+        shop.write()
+        shop.compile()
+    shop.overlays = {"site-1": 3}
+    shop.write()
+    assert shop.compile() == shop.compile_clean(tmp_path / "clean")
+
+
+def test_what_a_killed_run_left_goes(shop: Shop) -> None:
+    before = generated(shop.folder)
+    (shop.folder / "deploy" / ".slmc-tmp-abc").mkdir()
+    (shop.folder / "deploy" / ".slmc-tmp-abc" / "half").write_text("half")
+    assert shop.compile() == before
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"stamp": 3}', "\0" * 50])
 def test_a_damaged_memory_is_no_memory(shop: Shop, damage: str) -> None:
     before = generated(shop.folder)

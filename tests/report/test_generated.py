@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import pipeline
+from compiler import pipeline, questions
 from compiler.base.diagnostics import Stop
 from compiler.base.shipped import shipped
 from compiler.cli.asked import AskedFile, asked_file
@@ -52,7 +52,7 @@ def test_no_line_is_without_an_answer(file: str, workspace: Outcome) -> None:
     lock, _ = read(HELLO / NAME)
     outcome = replace(workspace, diagnostics=[])
     if located.cohort:
-        pipeline.recall(outcome, HELLO, lock, (located.alone,))
+        questions.recall(outcome, HELLO, lock, (located.alone,))
     (lines, data), found = explain(outcome, located, lock_text(HELLO / NAME, lock), None)
     assert diagnostics + found + outcome.diagnostics == []
     assert data == (HELLO / file).read_bytes()
