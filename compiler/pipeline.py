@@ -4,8 +4,6 @@
 
 Every stage is a function from values to `(value, diagnostics)`. A stage that reports errors
 is the last one that runs: its errors come out together, and nothing has been written.
-
-What only some commands need is imported by the function that needs it: half of a small command is imports.
 """
 
 from __future__ import annotations
@@ -14,30 +12,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from compiler.artifact.artifact import Artifacts
+from compiler.artifact.build import build
+from compiler.artifact.gates import check_gates
 from compiler.artifact.steps.versions import step_versions, tool_versions
+from compiler.artifact.store import Store
 from compiler.blueprint.merge import merge
 from compiler.bundle.bundles import levels_for
 from compiler.bundle.checks import check_targets
+from compiler.bundle.render import render
+from compiler.delta import attempt
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
 from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources, fingerprint
-from compiler.lock.commit import Destination
+from compiler.lock.commit import Destination, commit
 from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
+from compiler.lock.memory import Memory
 from compiler.lock.text import read
+from compiler.lock.world import World
 from compiler.plan.actions import Plan
 from compiler.plan.planner import Tools, plan
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.summary import facts_text
 from compiler.syntax.read import read_all
-
-if TYPE_CHECKING:
-    from compiler.artifact.artifact import Artifacts
-    from compiler.lock.commit import Destination
-    from compiler.plan.actions import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,6 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
 
 def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     """Text → bundles on the disk, and the lock that describes them."""
-    from compiler.artifact.gates import check_gates
-    from compiler.bundle.render import render
-    from compiler.delta import attempt
-    from compiler.lock.commit import commit
-    from compiler.lock.memory import Memory
-    from compiler.lock.world import World
-
     to, mode = request.destination, request.mode
     tools = Tools(step_versions(), tool_versions())
     memory = Memory(request.workspace, to, request.store, tools.libraries).recall()
@@ -112,9 +105,6 @@ def _make(
     request: Request, outcome: Outcome, last: Lock, tools: Tools, progress: Callable[[str], None]
 ) -> tuple[Plan, Artifacts, Tools] | None:
     """Fleets → the artifacts that they need, built or from the lock alone, and the tools that made them."""
-    from compiler.artifact.build import build
-    from compiler.artifact.store import Store
-
     locked = request.mode is not Mode.COMPILE
     sources = outcome.take(fingerprint(request.workspace, outcome.fleets, locked_sources(last) if locked else {}))
     if outcome.failed():

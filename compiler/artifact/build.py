@@ -1,6 +1,7 @@
 """Plan → Artifacts: each one found in the store or made, then measured.
 
-On a warm store this reads and compares digests; nothing heavy is imported.
+On a warm store this reads and compares digests; nothing heavy is imported. What only building needs is imported
+when it begins: `validate` imports this module too.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compiler.artifact import texts
 from compiler.artifact.artifact import Artifact, Artifacts, Original, Quality, Speed
 from compiler.artifact.gates import held
-from compiler.artifact.make import Maker, idle
-from compiler.artifact.measure import Bench, Measured, Wanted
 from compiler.artifact.process import Failed
 from compiler.artifact.store import Store, Stored
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
 from compiler.plan.actions import Action, Plan, Verb
+
+if TYPE_CHECKING:
+    from compiler.artifact.make import Maker
+    from compiler.artifact.measure import Bench, Measured
 
 
 def build(
@@ -32,6 +36,8 @@ def build(
     `progress` gets a short line for each thing that takes time. Raises Stop when the store cannot
     be written.
     """
+    from compiler.artifact.make import Maker
+
     building = _Building(workspace, store, progress, Maker(workspace, store, progress))
     for action in plan.actions:
         building.find_or_make(action)
@@ -56,6 +62,8 @@ class _Building:
 
     def find_or_make(self, action: Action) -> None:
         """Fill `stored` for the action, or say why not."""
+        from compiler.artifact.make import idle
+
         stored, findings = self.store.find(action.key)
         self.diagnostics += findings
         if stored is None:
@@ -72,6 +80,8 @@ class _Building:
 
     def measure(self, actions: list[Action]) -> None:
         """Quality and speed of the artifacts of one model, and of the model itself."""
+        from compiler.artifact.measure import Bench
+
         if not actions:
             return
         source, findings = self.maker.source(actions[0])
@@ -105,6 +115,8 @@ class _Building:
 
     def _qualities(self, bench: Bench, actions: list[Action]) -> dict[str, Measured]:
         """By artifact name; empty when the model cannot be evaluated."""
+        from compiler.artifact.measure import Wanted
+
         model = actions[0].model
         try:
             measured, findings = bench.qualities([Wanted(a, self.stored[a.name].digest) for a in actions])

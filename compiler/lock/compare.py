@@ -104,7 +104,8 @@ class _Comparison:
             if changed:
                 self.stage.write(folder, changed)
         else:
-            self.found.changes += [Change(ChangeKind.CREATE, f"{folder}/{name}") for name in files]
+            create = ChangeKind.CREATE  # to look it up takes as long as to make the change
+            self.found.changes += [Change(create, f"{folder}/{name}") for name in files]
             now = self.stage.write(folder, files)
         self.found.bundles[folder] = Seen(bundle.fingerprint, sha256(files[SUMS]).hexdigest(), now)
 
