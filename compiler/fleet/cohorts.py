@@ -101,8 +101,9 @@ class Sorter:
 
 def _told_apart(cohorts: Mapping[str, Cohort]) -> tuple[Cohort, ...]:
     """Cohorts by name. That two short hashes are the same is next to impossible, and must not lose a cohort."""
+    alike = len({cohort.name for cohort in cohorts.values()}) < len(cohorts)
     taken: set[str] = set()
-    for identity, cohort in sorted(cohorts.items()):
+    for identity, cohort in sorted(cohorts.items()) if alike else ():
         if cohort.name in taken:
             cohort.name = f"{cohort.name[:17]}-{identity[:32]}"
         taken.add(cohort.name)
