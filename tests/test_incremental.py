@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler import delta
+from compiler import delta, pipeline
 from compiler.bundle import bundles, index
 from compiler.lock import memory, world
 from tests.shop import CLASSES, SITES, Shop
@@ -110,7 +110,7 @@ def test_an_edited_row_takes_the_short_way(tmp_path: Path, in_shards: None, monk
         took.append(found is not None)
         return found
 
-    monkeypatch.setattr(delta, "attempt", noted)
+    monkeypatch.setattr(pipeline, "attempt", noted)
     for edit_row, short in (
         (lambda: shop.memory.update({"till-7": "3GiB"}), True),
         (lambda: shop.memory.update({"till-7": "2GiB"}), True),

@@ -53,8 +53,9 @@ class SameOrigins:
     def way(self, device: Device) -> Hashable:
         return ()
 
-    def clauses(self, device: Device) -> tuple[int, ...]:
-        return ()
+    @property
+    def ways(self) -> Mapping[tuple[str, tuple[int, ...]], int]:
+        return {}
 
     def of(self, device: Device) -> Mapping[str, Setting]:
         return self.settings

@@ -191,11 +191,13 @@ class Setting:
 class Origins(Protocol):
     """Explains the values of devices, when asked."""
 
+    @property
+    def ways(self) -> Mapping[tuple[str, tuple[int, ...]], int]:
+        """How many devices there are of each class, by the numbers of the runs and overlays that ask for them."""
+        ...
+
     def way(self, device: Device) -> Hashable:
         """Equal for devices whose values have the same origins."""
-
-    def clauses(self, device: Device) -> tuple[int, ...]:
-        """The numbers of the runs and overlays that ask for the device."""
 
     def of(self, device: Device) -> Mapping[str, Setting]:
         """By path inside the fleet, such as `runs.assistant.threads`."""

@@ -65,7 +65,8 @@ class Linker:
         settler = Settler(layers, self.scope.declared)
         conflicts = Conflicts(layers)
         names = Names(usable, layers, Explainer(layers, settler))
-        origins = FleetOrigins(layers, matcher, self._shared())
+        counts = {way: len(devices) for way, devices in ways.items()}
+        origins = FleetOrigins(layers, matcher, self._shared(), counts)
         cohorts, idle = Sorter(usable, settler, names, conflicts, origins).cohorts(ways)
         reach = Reach(self.name, inventory, self.scope.classes, layers)
         self.diagnostics += reach.check({matched for _, matched in ways}, settler.removals)

@@ -36,13 +36,12 @@ class FleetOrigins:
     matcher: Matcher
     shared: Mapping[str, Setting]
     """What the fleet says for all devices, and no overlay can change."""
+    ways: Mapping[tuple[str, tuple[int, ...]], int]
+    """How many devices there are of each class and of each set of clauses that match."""
 
     def way(self, device: Device) -> Hashable:
         """Equal for devices whose values have the same origins."""
         return self.matcher.clauses_of(device), device.values and (device.id, device.values)
-
-    def clauses(self, device: Device) -> tuple[int, ...]:
-        return self.matcher.clauses_of(device)
 
     def of(self, device: Device) -> Mapping[str, Setting]:
         return {**self.shared, **provenance(self.layers, self.matcher.clauses_of(device), device)}

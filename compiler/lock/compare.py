@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from operator import attrgetter
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -38,7 +39,7 @@ def compare(
     comparison.stale(folder for folder in (*ours.bundles, *ours.strays) if scope.may_remove(folder))
     spread = tuple(f"{fleet}/{FOLDER}/" for fleet, levels in bundles.levels.items() if levels)
     comparison.beside(beside, lambda path: scope.may_remove(path) or path.startswith(spread))
-    comparison.found.changes.sort(key=lambda change: change.path)
+    comparison.found.changes.sort(key=attrgetter("path"))
     return comparison.found, comparison.diagnostics + bundles.diagnostics
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ _TICK = 20_000_000
 """Nanoseconds in which a file may be written twice with one time stamp."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Memory:
     """What was remembered, and what is to be."""
 
@@ -57,10 +58,12 @@ class Memory:
         self._inputs = Inputs.look(self.workspace, (self.to.output, self.store, self.to.lock))
         return self
 
-    @property
+    @cached_property
     def bundles(self) -> dict[str, Seen]:
         """The bundles as they lay in the output folder when it was last right."""
-        return {folder: Seen(*seen) for folder, seen in self._last.get("bundles", {}).items()}
+        # Lines of one text: as values of their own, JSON takes three times as long to write and read them.
+        lines = (line.split(" ") for line in self._last.get("bundles", "").splitlines())
+        return {line[0]: Seen(*line[1:]) for line in lines if len(line) == 4}
 
     @property
     def beside(self) -> list[str]:
@@ -89,7 +92,7 @@ class Memory:
             and not files.left_over(self.to.output, self.to.lock.parent)
             and all(_blob_state(store, digest) == state for digest, state in last["needed"].items())
             and all(_state(self.to.output / path) == state for path, state in last["beside"].items())
-            and all(self._signature(folder) == seen[2] for folder, seen in last["bundles"].items())
+            and all(self._signature(folder) == seen.signature for folder, seen in self.bundles.items())
         )
 
     def keep(self, tree: Tree, said: Mapping[str, str], world: World | None) -> None:
@@ -118,7 +121,7 @@ class Memory:
             "lock": _state(self.to.lock),
             "needed": {digest: _blob_state(store, digest) for digest in _blobs(tree.described)},
             "beside": {path: _state(self.to.output / path) for path in tree.beside},
-            "bundles": bundles,
+            "bundles": "\n".join([" ".join((folder, *seen)) for folder, seen in bundles.items()]),
             "said": {**before, **said} if said and certain else {},
         }
         try:
@@ -150,9 +153,9 @@ def _stamp(tools: Mapping[str, str]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     data = _read_json(path)
-    kinds = {"said": dict, "inputs": str, "lock": str, "needed": dict, "beside": dict, "bundles": dict}
+    kinds = {"said": dict, "inputs": str, "lock": str, "needed": dict, "beside": dict, "bundles": str}
     sound = all(isinstance(data.get(key), kind) for key, kind in kinds.items())
-    return data if sound and all(isinstance(seen, list) and len(seen) == 3 for seen in data["bundles"].values()) else {}
+    return data if sound else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -58,16 +58,14 @@ def devices_of(fleets: Iterable[Fleet]) -> Iterable[Device]:
 
 
 def ways_of(fleets: Iterable[Fleet]) -> Counter[str]:
-    """By fleet, class and matching clauses: how many devices."""
-    found: Counter[str] = Counter()
-    for fleet in fleets:
-        counts = Counter(
-            (device.device_class, cohort.origins.clauses(device))
-            for cohort in fleet.cohorts
-            for device in cohort.devices
-        )
-        found.update({f"{fleet.name}/{name}/{clauses}": number for (name, clauses), number in counts.items()})
-    return found
+    """By fleet, class and matching clauses: how many devices. Of fleets whose devices all run something."""
+    return Counter(
+        {
+            f"{fleet.name}/{device_class}/{clauses}": number
+            for fleet in fleets
+            for (device_class, clauses), number in (fleet.cohorts[0].origins.ways.items() if fleet.cohorts else ())
+        }
+    )
 
 
 def cohorts_of(fleets: Iterable[Fleet]) -> dict[str, dict[str, int]]:
