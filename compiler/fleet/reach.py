@@ -52,6 +52,7 @@ class Reach:
             overlays = enumerate(self.layers.overlays, len(self.layers.runs))
             for number, overlay in sorted(overlays, key=lambda pair: pair[1].number):
                 if number in self._met:
+                    self._unused_values_of(overlay.clause, Code.OVERLAY_UNUSED)
                     self._unused_parts(number, overlay, removals)
                 elif number not in faulty:
                     self.findings.add(Code.OVERLAY_UNUSED, partial(self._unused_overlay, overlay))
@@ -62,9 +63,9 @@ class Reach:
         if not self.inventory.sound:
             return []
         return [
-            self._no_label(label, place)
+            self._no_label(label, place, self.inventory.labels)
             for label, place in order
-            if label not in self.inventory.labels and label not in (CLASS, DEVICE)
+            if label not in self.inventory.labels
         ]
 
     def _look(self, matched: tuple[int, ...]) -> None:
@@ -93,12 +94,13 @@ class Reach:
         for key in clause.match if self.inventory.sound else ():
             if key not in self.inventory.labels and key not in (CLASS, DEVICE):
                 place = self.layers.places.key(*clause.path, "match", key)
-                self.findings.add(Code.UNKNOWN_REFERENCE, partial(self._no_label, key, place))
+                known = {*self.inventory.labels, CLASS, DEVICE}
+                self.findings.add(Code.UNKNOWN_REFERENCE, partial(self._no_label, key, place, known))
                 faulty = True
         return faulty
 
-    def _no_label(self, label: str, place: Span) -> Diagnostic:
-        help = did_you_mean(label, {*self.inventory.labels, CLASS, DEVICE})
+    def _no_label(self, label: str, place: Span, known: Iterable[str]) -> Diagnostic:
+        help = did_you_mean(label, known)
         message = f"No device of fleet `{self.fleet}` has a label `{label}`."
         return Diagnostic(Code.UNKNOWN_REFERENCE, message, place, help=help)
 
@@ -109,7 +111,9 @@ class Reach:
 
     def _unused_runs(self, faulty: set[int]) -> None:
         for number, run in enumerate(self.layers.runs):
-            if number not in self._met and number not in faulty:
+            if number in self._met:
+                self._unused_values_of(run.clause, Code.RUN_UNUSED)
+            elif number not in faulty:
                 self.findings.add(Code.RUN_UNUSED, partial(self._unused_run, run))
 
     def _unused_run(self, run: RunLayer) -> Diagnostic:
@@ -130,6 +134,17 @@ class Reach:
         for edit in overlay.edits:
             if removals.get(edit.at) is False:
                 self.findings.add(Code.OVERLAY_UNUSED, partial(self._idle_removal, edit))
+
+    def _unused_values_of(self, clause: Clause, code: Code) -> None:
+        """Warn of single values of a list of labels that no device has: the others hide a misspelt one."""
+        listed = {key for key, wanted in clause.match.items() if len(wanted) > 1 and key in self.inventory.labels}
+        for key, value, place in clause.items(self.layers.places) if listed else ():
+            if key in listed and value not in self._values_of(key):
+                self.findings.add(code, partial(self._unused_value, code, key, value, place))
+
+    def _unused_value(self, code: Code, key: str, value: str, place: Span) -> Diagnostic:
+        message = f"No device of fleet `{self.fleet}` has `{key}: {value}`."
+        return Diagnostic(code, message, place, help=did_you_mean(value, comparable(self._values_of(key)), "") or None)
 
     def _unused_values(self, overlay: OverlayLayer, scope: str) -> Diagnostic:
         run = scope.partition(".")[2]
