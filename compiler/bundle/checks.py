@@ -57,10 +57,12 @@ def _needs(fleet: Fleet, cohort: Cohort, run: Run, targets: Mapping[str, Target]
     for use in fleet.targets:
         for need in targets[use.name].needs if use.name in targets else ():
             if not has[need]:
-                message = f"Run `{run.name}` has no `serve.{need}`, and target `{use.name}` needs one."
+                place = _place(cohort, run, f"serve.{need}")
+                owner = f"Run `{run.name}`" if place == run.place else f"With this, run `{run.name}`"
+                message = f"{owner} has no `serve.{need}`, and target `{use.name}` needs one."
                 help = f"Set `serve: {{{need}: …}}` on the run, or leave `{use.name}` out of the fleet's targets."
                 related = ((use.place, "the target is named here"),)
-                diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, run.place, help, related))
+                diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, place, help, related))
     return diagnostics
 
 
