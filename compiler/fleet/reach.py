@@ -52,7 +52,6 @@ class Reach:
             overlays = enumerate(self.layers.overlays, len(self.layers.runs))
             for number, overlay in sorted(overlays, key=lambda pair: pair[1].number):
                 if number in self._met:
-                    self._unused_values_of(overlay.clause, Code.OVERLAY_UNUSED)
                     self._unused_parts(number, overlay, removals)
                 elif number not in faulty:
                     self.findings.add(Code.OVERLAY_UNUSED, partial(self._unused_overlay, overlay))
@@ -111,9 +110,7 @@ class Reach:
 
     def _unused_runs(self, faulty: set[int]) -> None:
         for number, run in enumerate(self.layers.runs):
-            if number in self._met:
-                self._unused_values_of(run.clause, Code.RUN_UNUSED)
-            elif number not in faulty:
+            if number not in self._met and number not in faulty:
                 self.findings.add(Code.RUN_UNUSED, partial(self._unused_run, run))
 
     def _unused_run(self, run: RunLayer) -> Diagnostic:
@@ -135,17 +132,6 @@ class Reach:
             if removals.get(edit.at) is False:
                 self.findings.add(Code.OVERLAY_UNUSED, partial(self._idle_removal, edit))
 
-    def _unused_values_of(self, clause: Clause, code: Code) -> None:
-        """Warn of single values of a list of labels that no device has: the others hide a misspelt one."""
-        listed = {key for key, wanted in clause.match.items() if len(wanted) > 1 and key in self.inventory.labels}
-        for key, value, place in clause.items(self.layers.places) if listed else ():
-            if key in listed and value not in self._values_of(key):
-                self.findings.add(code, partial(self._unused_value, code, key, value, place))
-
-    def _unused_value(self, code: Code, key: str, value: str, place: Span) -> Diagnostic:
-        message = f"No device of fleet `{self.fleet}` has `{key}: {value}`."
-        return Diagnostic(code, message, place, help=did_you_mean(value, comparable(self._values_of(key)), "") or None)
-
     def _unused_values(self, overlay: OverlayLayer, scope: str) -> Diagnostic:
         run = scope.partition(".")[2]
         place = self.layers.places.key(*overlay.clause.path, "runs", run)
@@ -160,7 +146,8 @@ class Reach:
         for key, wanted in clause.match.items():
             if key != DEVICE and wanted and not self._values_of(key).intersection(wanted):
                 asked = " or ".join(f"`{key}: {value}`" for value in wanted[:5])
-                return f"No device has {asked}. {did_you_mean(wanted[0], self._values_of(key), '')}".rstrip()
+                near = did_you_mean(wanted[0], comparable(self._values_of(key)), "")
+                return f"No device has {asked}. {near}".rstrip()
         return "No single device has all of these values." if len(clause.match) > 1 else None
 
     def _values_of(self, key: str) -> set[str]:
