@@ -7,6 +7,7 @@ what was); the others mean that its spelling is wrong (`reason` says how it is w
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -69,6 +70,10 @@ def _date(value: Any) -> str:
 def _scalar(value: Any) -> str | int | float | bool:
     if not isinstance(value, (str, int, float, bool)):
         raise _wrong_type("text, a number, `true` or `false`")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _wrong_type("a finite number")
+        return value + 0.0  # -0.0 is 0.0: they are equal, and would be told apart by their text alone
     return value
 
 

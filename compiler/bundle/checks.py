@@ -32,7 +32,7 @@ def check_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, T
                 if run.command:
                     diagnostics += _command(cohort, run)
                 if needs:
-                    diagnostics += _needs(run, needs)
+                    diagnostics += _needs(cohort, run, needs)
     return targets, list(dict.fromkeys(diagnostics))
 
 
@@ -55,16 +55,18 @@ def _clashes(fleet: Fleet) -> list[Diagnostic]:
     return diagnostics
 
 
-def _needs(run: Run, needs: Iterable[tuple[TargetUse, str]]) -> list[Diagnostic]:
+def _needs(cohort: Cohort, run: Run, needs: Iterable[tuple[TargetUse, str]]) -> list[Diagnostic]:
     """Where a run lacks the `image` or `command` that a target starts."""
     has = {"image": run.image, "command": run.command}
     diagnostics = []
     for use, need in needs:
         if not has[need]:
-            message = f"Run `{run.name}` has no `serve.{need}`, and target `{use.name}` needs one."
+            place = _place(cohort, run, f"serve.{need}")
+            owner = f"Run `{run.name}`" if place == run.place else f"With this, run `{run.name}`"
+            message = f"{owner} has no `serve.{need}`, and target `{use.name}` needs one."
             help = f"Set `serve: {{{need}: …}}` on the run, or leave `{use.name}` out of the fleet's targets."
             related = ((use.place, "the target is named here"),)
-            diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, run.place, help, related))
+            diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, place, help, related))
     return diagnostics
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
+from compiler.lock.text import NAME as LOCK
 
 OUTPUT = "deploy"
 _LINE = re.compile(r"(.+?):([0-9]+)(?::[0-9]+)?")
@@ -63,5 +64,7 @@ def _whole(start: Path, path: str) -> Path:
 def _elsewhere(path: str, workspace: Path, whole: Path) -> Diagnostic:
     within = any(file.is_file() and file.is_relative_to(workspace) for file in (whole, workspace / path))
     why = "people write it, not slmc" if within else f"it is not below `{OUTPUT}/`, or the workspace is another"
+    if workspace / LOCK in (whole, workspace / path):
+        why = "it is the lock, to which answers lead"
     help = f"Ask for a file below `{OUTPUT}/`, with `:LINE` or without, or for a path such as `fleets.NAME`."
     return Diagnostic(Code.UNKNOWN_REFERENCE, f"`{path}` is no generated file: {why}.", help=help)

@@ -65,14 +65,15 @@ class Sorter:
         own: dict[Any, list[Device]] = defaultdict(list)
         for device in devices:
             if device.values or device.facts:
-                own[device.values, device.facts].append(device)
+                # The types too: 1, 1.0 and true are equal, and not the same value.
+                own[device.values, device.facts, tuple([type(value) for _, value in device.values])].append(device)
             else:
                 plain.append(device)
         if plain:
             self._add(device_class, (), settled, plain)
         if own:
             self.conflicts.look_at_columns(matched, devices, self.settler.target)
-        for (values, facts), members in own.items():
+        for (values, facts, _), members in own.items():
             refined = self.settler.refine(settled, matched, members[0]) if values else settled
             self._add(device_class, facts, refined, members)
 

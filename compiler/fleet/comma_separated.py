@@ -89,7 +89,8 @@ def _usable(source: Source, line: int, header: list[str], findings: Findings) ->
         elif name in header[:index]:
             first, span = _field(source, line, header.index(name)), _field(source, line, index)
             related = ((first, "the first one is here"),)
-            faults.append(Diagnostic(Code.BAD_ROW, f"A second column is named `{name}`.", span, related=related))
+            message, help = f"A second column is named `{name}`.", "Rename one of the two, or remove it."
+            faults.append(Diagnostic(Code.BAD_ROW, message, span, help=help, related=related))
     for fault in faults:
         findings.take(fault)
     return not faults
@@ -102,7 +103,7 @@ def _missing(source: Source, line: int, header: list[str]) -> Iterator[Diagnosti
         if wanted in header:
             continue
         near = near_name(wanted, others) or near_name(f"device_{wanted}", others)
-        if near is None:
+        if near is None or _separator(header):
             absent.append(f"`{wanted}`")
             continue
         help = f"`{near}` has a similar name: rename it to `{wanted}`."
@@ -114,10 +115,16 @@ def _missing(source: Source, line: int, header: list[str]) -> Iterator[Diagnosti
 
 
 def _layout(header: list[str]) -> str:
-    if len(header) == 1 and (found := re.search(r"[;\t|]", header[0])):
-        shown = "tabs" if found[0] == "\t" else f"`{found[0]}`"
+    if found := _separator(header):
+        shown = "tabs" if found == "\t" else f"`{found}`"
         return f"The columns are separated by {shown}: slmc reads commas."
     return f"The first line of an inventory names its columns: `{ID}`, `{CLASS}`, then one for each label."
+
+
+def _separator(header: list[str]) -> str | None:
+    """What separates the columns of a header without commas."""
+    found = re.search(r"[;\t|]", header[0]) if len(header) == 1 else None
+    return found[0] if found else None
 
 
 def _rows(source: Source, header: list[str], records: Iterator[tuple[int, list[str]]], sink: Sink) -> None:
@@ -167,7 +174,10 @@ def _unreadable(source: Source, line: int) -> Diagnostic:
         else:
             continue
         return Diagnostic(Code.BAD_ROW, message, span, help=help)
-    return Diagnostic(Code.BAD_ROW, "This row cannot be read.", _whole(source, line))
+    longest = csv.field_size_limit()
+    span = next((span for span, raw in _fields(source, line) if len(raw) > longest), _whole(source, line))
+    message = f"A field of this row has more than {longest:,} characters."
+    return Diagnostic(Code.BAD_ROW, message, span, help="Shorten it. A quote that is never closed makes one, too.")
 
 
 def _field(source: Source, line: int, index: int) -> Span:

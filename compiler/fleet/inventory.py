@@ -188,6 +188,9 @@ class _Devices:
 
     def add(self, line: int, id: str, kind: Kind, variables: tuple[tuple[str, str], ...]) -> None:
         self.seen = True
+        if not id and not kind.device_class:
+            self.findings.add(Code.BAD_ROW, partial(_no_device, self.table, line))
+            return
         sound = kind.usable
         if kind.faults:
             self._kind_faults(line, kind)
@@ -226,6 +229,12 @@ def _not_carried(name: str, character: str, place: Span) -> Diagnostic:
     message = f"The value of `{name}` has the character {shown}, which not every target can carry."
     help = "A variable of a device is text without control characters, `'`, `\\` and `$`."
     return Diagnostic(Code.BAD_VALUE, message, place, help=help)
+
+
+def _no_device(table: Table, line: int) -> Diagnostic:
+    help = "Every device has an id and a device class. Remove a row that is no device."
+    message = f"The `{ID}` and the `{CLASS}` of this device are empty."
+    return Diagnostic(Code.BAD_ROW, message, table.place(line, ID), help=help)
 
 
 def _bad_id(table: Table, line: int, id: str) -> Diagnostic:

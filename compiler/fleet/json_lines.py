@@ -26,6 +26,7 @@ _KINDS = {
     bool: "true or false", int: "a number", float: "a number", list: "a list", tuple: "an object", type(None): "null",
     str: "text",
 }  # fmt: skip
+_LAYOUT = f'Each line is one device, such as {{"{ID}": "berlin-3-0007", "{CLASS}": "pi-5-8g", "site": "berlin-3"}}.'
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple)
 """Objects become tuples of pairs, so that a repeated key is seen and an object is told from a list."""
 
@@ -96,15 +97,15 @@ def _object(source: Source, line: int, findings: Findings) -> Pairs | None:
         value = _DECODER.decode(source.line(line))
     except json.JSONDecodeError as error:
         span = Span(source, line, error.colno)
-        words = f"This line is not JSON: {error.msg[:1].lower()}{error.msg[1:]}."
+        message = error.msg.removesuffix(" at").removesuffix(" starting")
+        words = f"This line is not JSON: {message[:1].lower()}{message[1:]}."
     except (ValueError, RecursionError):
         words = "A number or a nesting in this line is too large to be read."
     else:
         if isinstance(value, tuple):
             return value
         words = f"This line is {_KINDS[type(value)]}, not an object."
-    help = f'Each line is one device, such as {{"{ID}": "berlin-3-0007", "{CLASS}": "pi-5-8g", "site": "berlin-3"}}.'
-    findings.take(Diagnostic(Code.BAD_ROW, words, span, help=help))
+    findings.take(Diagnostic(Code.BAD_ROW, words, span, help=_LAYOUT))
     return None
 
 
@@ -115,20 +116,31 @@ def _report(source: Source, line: int, pairs: Pairs, sink: Sink) -> bool:
     for index, (key, value) in enumerate(pairs):
         if not isinstance(value, str) and not _is_scalar(key, value, sink):
             faults.append((*_not_text(key, value, sink), index))
-        elif not key or _SURROGATE.search(f"{key}{value}"):
-            faults.append(("A label needs a name, and its value whole characters.", None, index))
+        elif not key:
+            faults.append(("This value has no name.", "Name it, or remove it.", index))
+        elif _SURROGATE.search(f"{key}{value}"):
+            faults.append(("Half of a surrogate pair is no character.", "Write the character itself.", index))
         if key in seen:
             faults.append((f"`{key}` stands twice in this line.", "Remove one of them.", index))
         seen.add(key)
+    for fault in (*faults, *_absent(seen)):
+        sink.findings.add(Code.BAD_ROW, partial(_fault, source, line, fault))
+    return bool(faults) or not seen.issuperset((ID, CLASS))
+
+
+def _absent(seen: set[str]) -> Iterator[_Fault]:
+    """What is wrong with an object that lacks its id or its class."""
+    absent = []
     for wanted in (ID, CLASS):
         if wanted not in seen:
             others = seen - {ID, CLASS}
             near = near_name(wanted, others) or near_name(f"device_{wanted}", others)
-            help = f"`{near}` has a similar name: rename it to `{wanted}`." if near else None
-            faults.append((f"This device has no `{wanted}`.", help, None))
-    for fault in faults:
-        sink.findings.add(Code.BAD_ROW, partial(_fault, source, line, fault))
-    return bool(faults)
+            if near:
+                yield f"This device has no `{wanted}`.", f"`{near}` has a similar name: rename it to `{wanted}`.", None
+            else:
+                absent.append(f"`{wanted}`")
+    if absent:
+        yield f"This device has no {' and no '.join(absent)}.", _LAYOUT, None
 
 
 def _is_typed(column: str, sink: Sink) -> bool:
@@ -148,7 +160,8 @@ def _not_text(column: str, value: Any, sink: Sink) -> tuple[str, str]:
             f"`{column}` is {kind}; text, a number, `true` or `false` was expected.",
             "Write a value, or leave it out.",
         )
-    return f"`{column}` is {kind}, not text.", "Write it as text, in double quotes."
+    help = "Leave it out." if value is None and column not in (ID, CLASS) else "Write it as text, in double quotes."
+    return f"`{column}` is {kind}, not text.", help
 
 
 def _fault(source: Source, line: int, fault: _Fault) -> Diagnostic:

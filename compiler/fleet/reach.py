@@ -62,9 +62,9 @@ class Reach:
         if not self.inventory.sound:
             return []
         return [
-            self._no_label(label, place)
+            self._no_label(label, place, self.inventory.labels)
             for label, place in order
-            if label not in self.inventory.labels and label not in (CLASS, DEVICE)
+            if label not in self.inventory.labels
         ]
 
     def _look(self, matched: tuple[int, ...]) -> None:
@@ -93,12 +93,13 @@ class Reach:
         for key in clause.match if self.inventory.sound else ():
             if key not in self.inventory.labels and key not in (CLASS, DEVICE):
                 place = self.layers.places.key(*clause.path, "match", key)
-                self.findings.add(Code.UNKNOWN_REFERENCE, partial(self._no_label, key, place))
+                known = {*self.inventory.labels, CLASS, DEVICE}
+                self.findings.add(Code.UNKNOWN_REFERENCE, partial(self._no_label, key, place, known))
                 faulty = True
         return faulty
 
-    def _no_label(self, label: str, place: Span) -> Diagnostic:
-        help = did_you_mean(label, {*self.inventory.labels, CLASS, DEVICE})
+    def _no_label(self, label: str, place: Span, known: Iterable[str]) -> Diagnostic:
+        help = did_you_mean(label, known)
         message = f"No device of fleet `{self.fleet}` has a label `{label}`."
         return Diagnostic(Code.UNKNOWN_REFERENCE, message, place, help=help)
 
@@ -145,7 +146,8 @@ class Reach:
         for key, wanted in clause.match.items():
             if key != DEVICE and wanted and not self._values_of(key).intersection(wanted):
                 asked = " or ".join(f"`{key}: {value}`" for value in wanted[:5])
-                return f"No device has {asked}. {did_you_mean(wanted[0], self._values_of(key), '')}".rstrip()
+                near = did_you_mean(wanted[0], comparable(self._values_of(key)), "")
+                return f"No device has {asked}. {near}".rstrip()
         return "No single device has all of these values." if len(clause.match) > 1 else None
 
     def _values_of(self, key: str) -> set[str]:

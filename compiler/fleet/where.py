@@ -95,7 +95,7 @@ def _origins(cohort: Cohort, device: str | None) -> list[tuple[Mapping[str, Sett
 def _no_device(fleet: Fleet, path: str, device: str) -> tuple[Answer, list[Diagnostic]]:
     if any(idle.id == device for idle in fleet.idle):
         message = f"No run of fleet `{fleet.name}` matches device `{device}`, so it has no values."
-        return _nothing(path, device, message, None)
+        return _nothing(path, device, message, "A run without `match:` runs on every device.")
     ids = {member.id for cohort in fleet.cohorts for member in cohort.devices}
     help = did_you_mean(device, comparable(ids))
     return _nothing(path, device, f"Fleet `{fleet.name}` has no device `{device}`.", help)
@@ -108,6 +108,9 @@ def _no_value(
     if device is not None and any(_below(key, rest) for key in elsewhere):
         message = f"`{path}` has no value on `{device}`."
         return _nothing(path, device, message, "Other devices have one: leave out `--device` to see them.")
+    if not cohorts:
+        help = "`slmc ls devices` shows the devices and their labels."
+        return _nothing(path, device, f"No run of fleet `{fleet.name}` matches a device, so it has no values.", help)
     known = {key for cohort in cohorts for key in cohort.provenance}
     return _nothing(path, device, f"Fleet `{fleet.name}` has no value at `{rest}`.", did_you_mean(rest, known))
 

@@ -102,7 +102,7 @@ def explain(
         message = f"`{device}` is none of the devices that this file is for."
         return nothing, [Diagnostic(Code.UNKNOWN_REFERENCE, message, help=did_you_mean(device, comparable(set(ids))))]
     if located.cohort is None:
-        return _index(located)
+        return _index(located, device)
     assert outcome.blueprint and outcome.artifacts
     levels = {located.fleet.name: levels_for(len(located.fleet.cohorts))}
     bundles = render(outcome.targets, [located.alone], outcome.artifacts, outcome.estimates, levels)
@@ -132,11 +132,13 @@ def scene_of(
 def chosen(
     lines: tuple[Explained, ...], file: str, number: int | None
 ) -> tuple[tuple[Explained, ...], list[Diagnostic]]:
-    """The line that was asked for, or all."""
+    """The line that was asked for, or all. Where the first line is missing, `lines` are those of one device."""
     if number is None or not lines:
         return lines, []
     found = tuple(line for line in lines if line.number == number)
     message = f"`{file}` has no line {number}: the blueprint gives it {len(lines)}."
+    if lines[0].number > 1:
+        message = f"Line {number} of `{file}` is not about this device, which has line {lines[0].number}."
     return found, [] if found else [Diagnostic(Code.UNKNOWN_REFERENCE, message)]
 
 
@@ -167,14 +169,19 @@ def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, text: str) -> 
         yield from (_traced(scene, scene.target, number, line) for number, line in enumerate(lines, start=1))
 
 
-def _index(located: Located) -> tuple[Explanation, list[Diagnostic]]:
-    """Every line of an index of devices, or of the checksums of its shards."""
+def _index(located: Located, device: str | None) -> tuple[Explanation, list[Diagnostic]]:
+    """Every line of an index of devices, or of the checksums of its shards; of one device, its row alone."""
     files = device_index(located.fleet)
     data = files.get(located.name)
     if data is None:
         near = did_you_mean(located.name, files)
         return ((), b""), [_unknown(located.name, f"fleet `{located.fleet.name}` has no such index", near)]
-    return (tuple(explain_index(located.fleet, located.name, data.decode())), data), []
+    lines = explain_index(located.fleet, located.name, data.decode())
+    if device is not None and not located.name.endswith(SUMS):
+        lines = [line for line in lines if line.origins and line.origins[0].setting.value == device]
+        if not lines:
+            return ((), b""), [_unknown(located.name, f"it has no row of `{device}`", None)]
+    return (tuple(lines), data), []
 
 
 def explain_index(fleet: Fleet, name: str, text: str) -> list[Explained]:

@@ -171,7 +171,9 @@ def test_a_field_longer_than_the_csv_module_takes_is_reported_in_both_forms() ->
     for header in ("id,class", 'id,"class"'):
         read = rows_of("a.csv", f"{header}\na,pi\n{long},pi\nb,pi\n")
         assert [row.id for row in read.rows] == ["a", "b"]
-        assert [(d.code, str(d.span)) for d in read.findings.diagnostics()] == [(Code.BAD_ROW, "a.csv:3:1")]
+        assert [(d.message, str(d.span)) for d in read.findings.diagnostics()] == [
+            ("A field of this row has more than 131,072 characters.", "a.csv:3:1")
+        ]
 
 
 def test_a_header_that_cannot_be_read_is_one_error() -> None:

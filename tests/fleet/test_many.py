@@ -32,6 +32,12 @@ def test_of_many_overlays_that_match_nothing_the_first_are_shown() -> None:
     assert diagnostics[-1].message == "And 280 more like the 20 before, from here on."
 
 
+def test_among_very_many_values_no_similar_one_is_looked_for() -> None:
+    body = lines(1, "{match: {site: plce-NUMBER}, runs: {assistant: {threads: 2}}}")
+    _, diagnostics = fleet_over([device(f"d{number}", site=f"place-{number}") for number in range(5001)], body)
+    assert [diagnostic.help for diagnostic in diagnostics] == ["No device has `site: plce-0`."]
+
+
 def test_of_many_labels_with_a_typo_the_first_are_shown() -> None:
     _, diagnostics = fleet_over([device("d1")], lines(100, "{match: {sit: a}, runs: {assistant: {threads: 2}}}"))
     assert counted(diagnostics) == {Code.UNKNOWN_REFERENCE: 21}
