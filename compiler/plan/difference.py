@@ -47,7 +47,7 @@ def configuration(side: Side) -> tuple[Any, ...]:
     if cohort is None:
         return ()
     hardware = cohort.device_class
-    return cohort.runs, hardware.name, _facts(hardware), fleet.place.source.path, *_settings(fleet, cohort)
+    return hardware.name, _facts(hardware), fleet.place.source.path, *_settings(fleet, cohort)
 
 
 def index_changes(pairs: Iterable[Pair]) -> dict[str, int]:
@@ -74,7 +74,9 @@ def _revalued(pair: Pair) -> int:
 
 
 def _settings(fleet: Fleet, cohort: Cohort) -> tuple[Any, ...]:
-    return fleet.region, cohort.privacy, fleet.variables
+    # Parameters as text too: `1` and `true` are equal in Python, and not to a template.
+    parameters = [repr(run.parameters) for run in cohort.runs]
+    return cohort.runs, parameters, fleet.region, cohort.privacy, fleet.variables
 
 
 def _facts(hardware: DeviceClass) -> tuple[Any, ...]:
@@ -211,7 +213,7 @@ class _Gathering:
         old, new = pair.old.cohort, pair.new.cohort
         if old is None or new is None:
             return False
-        if old.runs == new.runs and _settings(pair.old.fleet, old) == _settings(pair.new.fleet, new):
+        if _settings(pair.old.fleet, old) == _settings(pair.new.fleet, new):
             return False
         return self._values.add(pair, fleet, frozenset(_names(pair.old).keys() ^ _names(pair.new).keys()))
 

@@ -92,7 +92,8 @@ def _steps(old: Mapping[str, Setting], new: Mapping[str, Setting], without: froz
         if path in _ELSEWHERE or (without and _run_of(path, runs | without) in without):
             continue
         was, now = old.get(path), new.get(path)
-        if (was and was.value) != (now and now.value):
+        # Not the values themselves: `1` and `true` are equal in Python, and not to a template.
+        if repr(was and was.value) != repr(now and now.value):
             yield _Step(path, was, now)
 
 

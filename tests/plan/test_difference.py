@@ -83,6 +83,14 @@ def test_other_cohort_with_the_same_values_is_no_change(tmp_path: Path) -> None:
     assert between(old, state(tmp_path, "b", OVERLAYS + again)) == Difference((), 4, 0)
 
 
+def test_truth_is_not_the_number_one(tmp_path: Path) -> None:
+    one = "      - {match: {site: berlin}, runs: {chat: {parameters: {gain: 1}}}}\n"
+    old, new = state(tmp_path, "a", OVERLAYS + one), state(tmp_path, "b", OVERLAYS + one.replace("1", "true"))
+    assert repr(said(between(old, new))) == repr(
+        [("change", "values", "", 2, 10, ("runs.chat.parameters.gain", 1, True, 2))]
+    )
+
+
 def test_devices_of_one_cohort_may_have_come_to_it_by_other_lines(tmp_path: Path) -> None:
     two = BERLIN + "      - {match: {site: lyon}, runs: {chat: {threads: 2}}}\n"
     old, new = state(tmp_path, "a", RUNS), state(tmp_path, "b", OVERLAYS + two)
