@@ -1,8 +1,7 @@
 """CPU time of rendering the four files of one device, beside Jinja itself: `python benchmarks/render.py`.
 
-The templates are those of a usual fleet (a systemd unit, a Compose file, a Deployment and a manifest), once in
-the names and filters of slmc, once as people write them for plain Jinja with a dict. Best of several rounds,
-each round all columns in turn. Nothing is written to the disk.
+The templates are those of a usual fleet (systemd unit, Compose file, Deployment, manifest), once in the names and filters
+of slmc, once as people write them for plain Jinja with a dict. Best of several rounds, each round all columns in turn.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, StrictUndefined
 from jinja2.compiler import CodeGenerator
@@ -23,7 +22,7 @@ from compiler.bundle.context import TargetFacts, cohort_context
 from compiler.bundle.environment import TargetEnvironment, renderer
 from compiler.bundle.targets import Target
 from compiler.fit.check import Estimate, check
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, Model, Privacy, Recipe, Run
+from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, Model, Origins, Privacy, Recipe, Run
 
 DEVICES = 200
 ROUNDS = 9
@@ -182,6 +181,7 @@ def workload(devices: int) -> Workload:
         "pi", "arm64", 8192 * MIB, 65536 * MIB, 0, 0, 4, ("dotprod",), (), 12.0, 80.0, "2025-12", 252, PLACE
     )
     cohorts = []
+    privacy, unasked = Privacy("personal", "eu", "deny", ()), cast("Origins", None)
     for index in range(devices):
         name, site = f"dev-{index:06d}", f"site-{index // 50:05d}"
         labels = {"app": "slm", "team": "edge-ml", "tier": "prod", "site": site, "device": name}
@@ -201,8 +201,8 @@ def workload(devices: int) -> Workload:
             "registry.example/slm-server:2.3.1", ("/bin/slm",), 8080, tuple(environment.items()), PLACE,
             tuple(parameters.items()),
         )  # fmt: skip
-        cohorts.append(Cohort(name, hardware, (run,), (Device(name, "pi", (), PLACE),), {}))
-    fleet = Fleet("retail-edge", "eu-west", (), Privacy("personal", "eu", "deny", ()), tuple(cohorts), PLACE)
+        cohorts.append(Cohort(name, hardware, (run,), (Device(name, "pi", (), PLACE),), privacy, unasked))
+    fleet = Fleet("retail-edge", "eu-west", (), privacy, tuple(cohorts), PLACE)
     artifact = Artifact(
         "assistant-1.4.0-int4", model.id, "int4", "sha256:" + "b" * 64, "sha256:" + "c" * 64,
         (File("model.onnx", 100 * MIB, "sha256:" + "d" * 64),), Shape(2_000_000, 100 * MIB, 1024, 2048),

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from benchmarks import render
 from benchmarks.fleet import table, workload
 from benchmarks.fleet.extent import TINY, WHOLE
 from benchmarks.fleet.git_cost import Cost
@@ -97,6 +98,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tiny(work: Path) -> Results:
     return run(TINY, work)
+
+
+def test_what_templates_see_is_made_as_the_bundle_stage_makes_it() -> None:
+    assert [context["cohort"].name for context in render.contexts(render.workload(2))] == ["dev-000000", "dev-000001"]
 
 
 @pytest.mark.slow
