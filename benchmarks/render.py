@@ -1,7 +1,7 @@
 """CPU time of rendering the four files of one device, beside Jinja itself: `python benchmarks/render.py`.
 
-The templates are those of a usual fleet (systemd unit, Compose file, Deployment, manifest), once in the names and filters
-of slmc, once as people write them for plain Jinja with a dict. Best of several rounds, each round all columns in turn.
+The templates are those of a usual fleet (systemd unit, Compose file, Deployment, manifest), once in slmc's names and
+filters, once as people write them for plain Jinja with a dict. Best of several rounds, each round all columns in turn.
 """
 
 from __future__ import annotations
