@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 def read(path: Path) -> tuple[Lock, list[Diagnostic]]:
     """The lock at `path`; an empty one when there is none yet."""
+    if path.exists() and not path.is_file():  # a pipe, say, would be waited for without end
+        return Lock(), [Diagnostic(Code.LOCK_UNREADABLE, f"`{NAME}` is not a file.", file=NAME)]
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

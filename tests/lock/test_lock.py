@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +81,13 @@ def test_unreadable_lock_is_reported_at_its_place(tmp_path: Path, text: str, pla
     assert found == Lock()
     assert (finding.code, str(finding.span)) == (Code.LOCK_UNREADABLE, f"slmc.lock:{place}")
     assert finding.message == f"`slmc.lock` is not what slmc wrote: {why}"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_lock_that_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "slmc.lock")
+    found, (finding,) = read(tmp_path / "slmc.lock")
+    assert (found, finding.code, finding.message) == (Lock(), Code.LOCK_UNREADABLE, "`slmc.lock` is not a file.")
 
 
 def test_missing_lock_is_an_empty_one(tmp_path: Path) -> None:
