@@ -75,7 +75,7 @@ class Names:
         effects = ", ".join([self._identities[effect] for effect in reason.effects])
         why = f"({device_class!r}, {list(settled.runs)!r}, ([{effects}], {reason.undone!r}, {left!r}), {facts!r})"
         identity = sha256(why.encode("utf-8", "backslashreplace"))
-        return f"{text[: _LONGEST - _HASH - 1].rstrip('-')}-{identity.hexdigest()[:_HASH]}"
+        return f"{_cut(text)}-{identity.hexdigest()[:_HASH]}"
 
     def _value_words(self, field: Field, value: Any) -> str:
         words = self._fields.get(field)
@@ -100,6 +100,15 @@ class Names:
                     text = "-".join(pieces[start:end])
                     ways[start] += ways[end] * ((text in self._vocabulary) + bool(_VALUE_WORD.fullmatch(text)))
         return sum(ways[end] for end in range(1, len(pieces) + 1) if "-".join(pieces[:end]) in self._starts)
+
+
+def _cut(text: str) -> str:
+    """As many whole words as leave room for a hash behind them."""
+    room = _LONGEST - _HASH - 1
+    if len(text) <= room:
+        return text
+    whole, _, _ = text[: room + 1].rpartition("-")
+    return whole or text[:room]
 
 
 def _numbered(parts: Iterable[Part]) -> Iterator[tuple[Part, int]]:

@@ -180,3 +180,12 @@ def test_what_runs_and_overlays_say_renames_nothing() -> None:
         "1.5.0"
     }
     assert sum(re.fullmatch(r".*-[0-9a-f]{12}", cohort.name) is not None for cohort in before.cohorts) == 3
+
+
+def test_a_long_name_is_cut_between_words() -> None:
+    listed = [device("d1", values={"environment.A_RATHER_LONG_NAME": "value", "parameters.gain": 1}, site="berlin")]
+    overlay = "      - {match: {site: berlin}, runs: {assistant: {threads: 2}}}\n"
+    fleet, _ = fleet_over(listed, RUNS + overlay)
+    assert [re.sub("[0-9a-f]{12}$", "…", cohort.name) for cohort in fleet.cohorts] == [
+        "till-berlin-assistant-a-rather-long-…"
+    ]
