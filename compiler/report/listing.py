@@ -15,6 +15,8 @@ from compiler.lock.lock import Lock
 from compiler.report.table import table
 from compiler.report.text import one_line
 
+_SIZES = ("memory", "storage")
+
 Row = Mapping[str, Any]
 """By column: text, a number, None for nothing; a mapping is a group of columns, a list several texts."""
 
@@ -26,17 +28,28 @@ class Listing:
 
 
 def devices(fleets: Iterable[Fleet], lock: Lock) -> Listing:
-    """Every device, by fleet and id; one that nothing runs on has no cohort."""
-    rows = []
+    """Every device, by fleet and id; one that nothing runs on has no cohort. What no device states has no column."""
+    rows: list[dict[str, Any]] = []
     for fleet in fleets:
         members: list[tuple[Device, str | None]]
         members = [(device, cohort.name) for cohort in fleet.cohorts for device in cohort.devices]
         members += [(device, None) for device in fleet.idle]
-        rows += [
-            {"fleet": fleet.name, "device": d.id, "class": d.device_class, "cohort": cohort, "labels": dict(d.labels)}
-            for d, cohort in sorted(members, key=lambda member: member[0].id)
-        ]
-    return Listing(("fleet", "device", "class", "cohort", "labels"), tuple(rows))
+        rows += [_device(fleet, *member) for member in sorted(members, key=lambda member: member[0].id)]
+    own = [column for column in ("facts", "variables") if any(row[column] for row in rows)]
+    columns = ("fleet", "device", "class", "cohort", "labels", *own)
+    return Listing(columns, tuple({column: row[column] for column in columns} for row in rows))
+
+
+def _device(fleet: Fleet, device: Device, cohort: str | None) -> dict[str, Any]:
+    return {
+        "fleet": fleet.name,
+        "device": device.id,
+        "class": device.device_class,
+        "cohort": cohort,
+        "labels": dict(device.labels),
+        "facts": dict(device.facts),
+        "variables": dict(device.variables),
+    }
 
 
 def cohorts(fleets: Iterable[Fleet], lock: Lock) -> Listing:
@@ -120,5 +133,7 @@ def _cell(column: str, value: Any) -> str:
         return str(value).removeprefix("sha256:")[:12]
     if isinstance(value, dict):
         separator = ": " if column == "runs" else "="
+        if column == "facts":
+            value = {name: show_bytes(fact) if name in _SIZES else fact for name, fact in value.items()}
         return one_line(", ".join(f"{name}{separator}{text}" for name, text in value.items()))
     return one_line(str(value))
