@@ -86,13 +86,13 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     outcome.fleets = outcome.fleets if outcome.failed() else outcome.take(select(outcome.fleets, request.selection))
     if outcome.failed() or (made := _make(request, outcome, last, tools, progress)) is None:
         return outcome
-    outcome.plan, outcome.artifacts, tools = made
-    outcome.diagnostics += check_gates(outcome.plan, outcome.artifacts)
-    outcome.estimates = outcome.take(check(outcome.fleets, outcome.artifacts))
+    planned, artifacts, tools = made
+    outcome.diagnostics += check_gates(planned, artifacts)
+    outcome.estimates = outcome.take(check(outcome.fleets, artifacts))
     if outcome.failed():
         return outcome
-    outcome.bundles = render(outcome.targets, outcome.fleets, outcome.artifacts, outcome.estimates, levels)
-    lock = partial(make, outcome.plan, outcome.artifacts, tools, kept=None if to.scope.everything else last)
+    outcome.bundles = render(outcome.targets, outcome.fleets, artifacts, outcome.estimates, levels)
+    lock = partial(make, planned, artifacts, tools, kept=None if to.scope.everything else last)
     outcome.tree = outcome.take(commit(to, outcome.bundles, last, memory.bundles, lock))
     if not outcome.failed():
         quiet = not outcome.diagnostics

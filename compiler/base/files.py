@@ -78,14 +78,19 @@ def left_over(*folders: Path) -> bool:
     return any(next(folder.glob(f"{TEMPORARY_PREFIX}*"), None) is not None for folder in folders)
 
 
-def sweep(folder: Path, *, deep: bool = False) -> None:
-    """Remove what a killed run left unfinished in `folder`, with `deep` also below it."""
-    for found in list((folder.rglob if deep else folder.glob)(f"{TEMPORARY_PREFIX}*")):
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left unfinished in `folder`."""
+    for found in list(folder.glob(f"{TEMPORARY_PREFIX}*")):
         with refusals(found):
             if found.is_dir():
                 shutil.rmtree(found)
             else:
                 found.unlink(missing_ok=True)
+
+
+def stays_below(path: str) -> bool:
+    """Whether a relative path with `/` that was read from somewhere, perhaps not slmc's, keeps to its folder."""
+    return "\0" not in path and {"", ".", ".."}.isdisjoint(path.split("/"))
 
 
 def remove_folder(folder: Path) -> None:

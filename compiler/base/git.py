@@ -84,24 +84,17 @@ def entries(workspace: Path, revision: Revision, skipped: Iterable[str] = ()) ->
     if top.returncode:
         return []
     first = list(_parsed(top.stdout))
-    folders = [entry.path for kind, entry in first if kind == "tree" and _stays_below(entry.path)]
+    folders = [entry.path for kind, entry in first if kind == "tree" and files.stays_below(entry.path)]
     folders = [path for path in folders if path not in skipped]
     found = [entry for kind, entry in first if kind != "tree"]
     if folders:
-        below = _git(workspace, "ls-tree", "-z", "-r", "--full-tree", tree, "--", *folders)
-        if below.returncode:
-            raise Stop(_refused(below.stderr))
-        found += [entry for _, entry in _parsed(below.stdout)]
-    return [entry for entry in found if _stays_below(entry.path)]
+        found += _listed(workspace, tree, folders)
+    return [entry for entry in found if files.stays_below(entry.path)]
 
 
 def below(workspace: Path, revision: Revision, folders: Iterable[str]) -> list[str]:
     """The paths of the files that a workspace has at a revision in some folders of it. Raises Stop when Git refuses."""
-    tree = f"{revision.commit}:{revision.folder}"
-    found = _git(workspace, "ls-tree", "-z", "-r", "--full-tree", tree, "--", *folders)
-    if found.returncode:
-        raise Stop(_refused(found.stderr))
-    return [entry.path for _, entry in _parsed(found.stdout)]
+    return [entry.path for entry in _listed(workspace, f"{revision.commit}:{revision.folder}", folders)]
 
 
 def is_submodule(entry: Entry) -> bool:
@@ -141,6 +134,14 @@ def _contents(workspace: Path, chosen: list[Entry]) -> Iterator[tuple[Entry, byt
                 git.stdout.read(1)
 
 
+def _listed(workspace: Path, tree: str, folders: Iterable[str]) -> list[Entry]:
+    """Every file in some folders of a tree, at any depth."""
+    found = _git(workspace, "ls-tree", "-z", "-r", "--full-tree", tree, "--", *folders)
+    if found.returncode:
+        raise Stop(_refused(found.stderr))
+    return [entry for _, entry in _parsed(found.stdout)]
+
+
 def _parsed(listing: bytes) -> Iterator[tuple[str, Entry]]:
     """The lines of `git ls-tree -z`: kind (blob, tree, commit) and entry."""
     for line in listing.split(b"\0"):
@@ -148,11 +149,6 @@ def _parsed(listing: bytes) -> Iterator[tuple[str, Entry]]:
             head, _, path = line.partition(b"\t")
             mode, kind, name = head.decode("ascii").split()
             yield kind, Entry(mode, name, os.fsdecode(path))
-
-
-def _stays_below(path: str) -> bool:
-    """Git makes no tree with other paths, but reads one that somebody made."""
-    return not any(part in ("", ".", "..") for part in path.split("/"))
 
 
 def _git(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -175,7 +171,7 @@ def _start(workspace: Path, asked: int | IO[bytes], *arguments: str) -> subproce
 
 
 def _no_repository(said: bytes) -> Diagnostic:
-    text = said.decode("utf-8", "replace").strip().split("\n")[0].removeprefix("fatal: ")
+    text = _first_line(said)
     if not text or text.startswith("not a git repository"):
         help = "Commit the workspace, or leave out `--against`."
         return Diagnostic(Code.NO_GIT, "The workspace is in no Git repository.", help=help)
@@ -183,8 +179,12 @@ def _no_repository(said: bytes) -> Diagnostic:
 
 
 def _refused(said: bytes) -> Diagnostic:
-    text = said.decode("utf-8", "replace").strip().split("\n")[0].removeprefix("fatal: ")
-    return Diagnostic(Code.NO_GIT, f"Git refused: {text}.", help="`git status` in the workspace says more.")
+    help = "`git status` in the workspace says more."
+    return Diagnostic(Code.NO_GIT, f"Git refused: {_first_line(said)}.", help=help)
+
+
+def _first_line(said: bytes) -> str:
+    return said.decode("utf-8", "replace").strip().split("\n")[0].removeprefix("fatal: ")
 
 
 def _unknown(workspace: Path, name: str) -> Diagnostic:

@@ -74,9 +74,13 @@ def edited_index(
     rows = {row[0]: row for row in rows_of(part)}
     root = f"{part.name}/{SHARDS}"
     header = ("id", "class", "cohort", *part.variables)
+    come: dict[str, dict[str, _Row]] = defaultdict(dict)
+    for id in gone | rows.keys():
+        here = come[_path_of(part.name, id, length)]
+        if id in rows:
+            here[id] = rows[id]
     found: dict[str, bytes] = {}
-    for path in {_path_of(part.name, id, length) for id in gone | rows.keys()}:
-        here = {id: row for id, row in rows.items() if _path_of(part.name, id, length) == path}
+    for path, here in come.items():
         data = _edited(read(path), header, gone, here)
         if data is None:
             return None

@@ -7,7 +7,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from compiler.base import digests
+from compiler.base import digests, files
 
 if TYPE_CHECKING:
     from compiler.bundle.context import ArtifactFacts, RunFacts
@@ -44,7 +44,7 @@ def listed(sums: bytes) -> dict[str, str]:
     found = {}
     for line in sums.decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
-        if "\0" not in name and {"", ".", ".."}.isdisjoint(name.split("/")):
+        if files.stays_below(name):
             found[name] = digest
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from operator import attrgetter
 
+from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.bundles import FOLDER, Bundle, Bundles
@@ -15,8 +16,8 @@ from compiler.bundle.shards import chain
 from compiler.lock.changes import Change, ChangeKind, Difference, Seen
 from compiler.lock.disk import Disk, signature, states
 from compiler.lock.lock import Committed
-from compiler.lock.ours import Ours, bundle_of
-from compiler.lock.scope import Scope
+from compiler.lock.ours import Ours
+from compiler.lock.scope import Scope, holder_of
 from compiler.lock.stage import Stage
 
 _PUT_BACK = "`slmc compile` puts the generated file back; a lasting change belongs into the blueprint or a target."
@@ -64,7 +65,7 @@ def _committed(
         below = {f"{folder[len(root) + 1 :]}/{SUMS}": digest[7:] for folder, digest in (kept | new).items()}
         sums = chain(root, below, levels)
         beside |= sums
-        plain[root] = f"sha256:{sha256(sums[f'{root}/{SUMS}']).hexdigest()}"
+        plain[root] = digests.of_bytes(sums[f"{root}/{SUMS}"])
     others = {path: digest for path, digest in last.indexes.items() if not scope.may_remove(path)}
     return Committed(plain, others | _indexes(bundles.indexes if scope.indexes else {})), beside
 
@@ -73,7 +74,7 @@ def _indexes(files: Mapping[str, bytes]) -> dict[str, str]:
     """The digest of each index; of one in shards only that of the sums at its root."""
     roots = {path for path in files if path.count("/") == 2 and path.endswith(f"/{SUMS}")}
     plain = {path for path in files if path.count("/") == 1}
-    return {path: f"sha256:{sha256(files[path]).hexdigest()}" for path in sorted(roots | plain)}
+    return {path: digests.of_bytes(files[path]) for path in sorted(roots | plain)}
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class _Comparison:
             folder, _, name = path.rpartition("/")
             self.stage.write(folder, {name: data})
         for path, digest in mine.items():
-            if path not in wanted and is_whole(path) and bundle_of(path, self.found.bundles) is None:
+            if path not in wanted and is_whole(path) and holder_of(path, self.found.bundles) is None:
                 self._remove(path, digest)
 
     def _folder(self, folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -176,7 +177,7 @@ class _Comparison:
 
     def _edited(self, path: str, found: bytes, expected: str, help: str) -> None:
         """A warning when the file is not what its sums say; not after a kill, which leaves sums ahead of files."""
-        if expected and f"sha256:{sha256(found).hexdigest()}" != expected and not self.ours.interrupted:
+        if expected and digests.of_bytes(found) != expected and not self.ours.interrupted:
             self.diagnostics.append(_edited_by_hand(self.ours.output.name, path, help))
 
     def _occupied(self, path: str) -> None:

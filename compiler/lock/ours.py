@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
+from compiler.base import digests, files
 from compiler.bundle.bundles import FOLDER as COHORTS
 from compiler.bundle.index import DEVICES, SHARDS
 from compiler.bundle.manifest import ARTIFACTS, SUMS, listed
 from compiler.lock.disk import read_bytes
 from compiler.lock.lock import Lock
+from compiler.lock.scope import holder_of
 
 JOURNAL = ".slmc-journal"
 """Names, while a compile writes, what it creates and removes; a folder of which all is new ends in `/`. A run
@@ -112,7 +113,7 @@ class Ours:
         for path, data in wanted.items():
             if path not in found and self._begins_like(path, data):
                 found[path] = _UNKNOWN
-        return {path: digest for path, digest in found.items() if bundle_of(path, self.bundles) is None}
+        return {path: digest for path, digest in found.items() if holder_of(path, self.bundles) is None}
 
     def _beside_strays(self) -> dict[str, str]:
         """What lies beside stray bundles: tables of devices, and the sums of folders of shards."""
@@ -128,7 +129,7 @@ class Ours:
 
     def is_doubtful(self, path: str) -> bool:
         """Whether a file lies in a bundle whose sums were edited or removed: whose it is, nobody knows."""
-        folder = bundle_of(path, self.bundles)
+        folder = holder_of(path, self.bundles)
         return folder is not None and self._digest(f"{folder}/{SUMS}") != self.bundles[folder]
 
     def _begins_like(self, path: str, data: bytes) -> bool:
@@ -172,16 +173,7 @@ class Ours:
 
     def _digest(self, path: str) -> str | None:
         found = read_bytes(f"{self.output}/{path}")
-        return None if found is None else f"sha256:{sha256(found).hexdigest()}"
-
-
-def bundle_of(path: str, bundles: Container[str]) -> str | None:
-    """The folder among those of `bundles` that a file lies in."""
-    folder = path
-    while folder := folder.rpartition("/")[0]:
-        if folder in bundles:
-            return folder
-    return None
+        return None if found is None else digests.of_bytes(found)
 
 
 def _below(folder: Path, pattern: str) -> Iterator[Path]:
@@ -199,9 +191,4 @@ def _journal(output: Path) -> list[str]:
         return []
     if not isinstance(paths, list):
         return []
-    return [path for path in paths if isinstance(path, str) and _stays_below(path)]
-
-
-def _stays_below(path: str) -> bool:
-    """Whether a path that was read from a file, perhaps not ours, keeps to the output folder."""
-    return "\0" not in path and {"", ".", ".."}.isdisjoint(path.removesuffix("/").split("/"))
+    return [path for path in paths if isinstance(path, str) and files.stays_below(path.removesuffix("/"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 
@@ -28,5 +29,14 @@ class Scope:
     def may_remove(self, path: str) -> bool:
         """Whether a file or folder below the output folder goes when the compile does not give it."""
         if self.gone is not None:
-            return any(path == folder or path.startswith(f"{folder}/") for folder in self.gone)
+            return path in self.gone or holder_of(path, self.gone) is not None
         return self.whole and (self.fleets is None or path.partition("/")[0] in self.fleets)
+
+
+def holder_of(path: str, folders: Container[str]) -> str | None:
+    """The folder among `folders` that a file or folder lies in; the innermost of several."""
+    folder = path
+    while folder := folder.rpartition("/")[0]:
+        if folder in folders:
+            return folder
+    return None

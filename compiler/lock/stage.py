@@ -64,8 +64,7 @@ class Stage:
 
     def hold(self) -> None:
         """Keep other compiles of this output folder waiting until the stage is left, and make the folder."""
-        if self._root is None:
-            self._open()
+        self._open()
 
     def _open(self) -> Path:
         if self._root is None:

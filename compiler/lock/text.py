@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from compiler.artifact.artifact import Artifact, File, Original, Quality, Shape
-from compiler.base import digests
+from compiler.base import digests, files
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
@@ -149,7 +149,7 @@ def _digest(value: Any) -> str:
 def _paths(entries: dict[str, Any]) -> dict[str, str]:
     """Path below the output folder → digest."""
     for path in entries:
-        if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        if not files.stays_below(path):
             raise ValueError(f"`{path}` is no path below the output folder")
     return {path: _digest(value) for path, value in entries.items()}
 
