@@ -10,11 +10,13 @@ from pathlib import Path
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
+from compiler.blueprint.scalars import VARIABLE
 from compiler.bundle.index import DEVICES, SHARDS
 from compiler.bundle.targets import Target, find_targets
+from compiler.fleet.columns import is_reserved
 from compiler.fleet.graph import Cohort, Fleet, Run, TargetUse
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(VARIABLE)
 _UNUSABLE = re.compile(r"[\0\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """NUL and half surrogate pairs, which no process can be given, and what Kustomize cannot carry even when escaped."""
 
@@ -87,7 +89,7 @@ def _fault(name: str, value: str) -> tuple[str, str] | None:
     if not _VARIABLE.fullmatch(name):
         help = "Use letters, digits and `_`, beginning with a letter or `_`."
         return "is not a name that an environment variable can have", help
-    if name.startswith("SLMC_") or name == "ORT_DISABLE_TELEMETRY":
+    if is_reserved(name):
         return "is set by slmc itself", "Rename or remove it."
     if _UNUSABLE.search(value):
         problem = f"has a value with the character {_character(value)}, which not every target can carry"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from compiler.base.codes import Code
@@ -57,12 +58,12 @@ class Cells:
 
     def _reference(self, kind: str, name: str) -> Callable[[Span], Diagnostic] | None:
         """What is wrong with the name of a model or recipe, if anything."""
-        check = self.declared.check_model if kind == "model" else self.declared.check_recipe
-        if check(name, _NOWHERE) is None:
+        check = partial(self.declared.check, kind, name)
+        if check(_NOWHERE) is None:
             return None
 
         def describe(place: Span) -> Diagnostic:
-            found = check(name, place)
+            found = check(place)
             assert found is not None
             return found
 

@@ -11,6 +11,7 @@ from typing import Any
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
+from compiler.blueprint import scalars
 from compiler.blueprint.blueprint import Places
 from compiler.blueprint.fleet_spec import FleetSpec, RunOverrideSpec
 from compiler.blueprint.spec import DeviceClassSpec, Spec
@@ -21,7 +22,7 @@ _FACTS = ("arch", "cores", "memory", "storage", "systemd")
 _VALUES = ("contextLength", "memoryLimit", "model", "recipe", "serve.image", "serve.port", "threads")
 _OPEN = ("environment", "parameters")
 """Keys of a run whose own keys are free names."""
-_FREE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FREE_NAME = re.compile(scalars.VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,15 @@ def _use(fleet: str, spec: FleetSpec, written: str, place: Span) -> tuple[Use | 
     return None, Diagnostic(Code.UNKNOWN_REFERENCE, message, span, help=help)
 
 
+def is_reserved(variable: str) -> bool:
+    """Whether slmc itself sets a variable of this name in the environment of a run."""
+    return variable.startswith("SLMC_") or variable == "ORT_DISABLE_TELEMETRY"
+
+
 def _clash(fleet: str, spec: FleetSpec, use: Use, place: Span, places: Places) -> Diagnostic | None:
     """What forbids the name of a variable: it is set already, by slmc or by a run."""
     help = "Give the variable another name."
-    if use.name.startswith("SLMC_") or use.name == "ORT_DISABLE_TELEMETRY":
+    if is_reserved(use.name):
         return Diagnostic(Code.BAD_VALUE, f"`{use.name}` is set by slmc itself.", place, help=help)
     for run, other in _environments(fleet, spec, places):
         if other[0] == use.name:

@@ -11,7 +11,7 @@ from typing import Any
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import exact_bytes
-from compiler.fleet.explain import exact
+from compiler.fleet.explain import exact, exact_entry
 from compiler.fleet.fields import PRIVACY, Field, Kind
 from compiler.fleet.findings import Findings
 from compiler.fleet.graph import Device
@@ -48,8 +48,7 @@ class Conflicts:
         applied = self.layers.applied(matched)
         if len(applied) < 2:
             return
-        runs = self.layers.runs
-        scopes = {PRIVACY, *(runs[number].scope for number in matched if number < len(runs))}
+        scopes = {PRIVACY, *(run.scope for run in self.layers.runs_of(matched))}
         for _, group in groupby(applied, key=lambda overlay: overlay.rank):
             overlays = list(group)
             if len(overlays) > 1:
@@ -139,11 +138,7 @@ def _disagreeing(overlays: list[OverlayLayer], scopes: set[str]) -> Iterator[tup
 def _differ(one: Edit, other: Edit) -> bool:
     if one.rule is Rule.REMOVE and other.rule is Rule.REMOVE:
         return False
-    return one.rule is not other.rule or _comparable(one.value) != _comparable(other.value)
-
-
-def _comparable(value: Any) -> Any:
-    return () if isinstance(value, dict) else exact(value)
+    return one.rule is not other.rule or exact_entry(one.value) != exact_entry(other.value)
 
 
 def _sets(rule: Rule, target: Field, value: Any) -> str:

@@ -27,6 +27,10 @@ class Declared:
         self.models = {model.id: model for model in _models(self.blueprint)}
         self.recipes = {name: _recipe(name, spec, self.blueprint) for name, spec in self.blueprint.recipes.items()}
 
+    def check(self, field: str, reference: str, place: Span) -> Diagnostic | None:
+        """What is wrong with what a field `model` or `recipe` refers to, if anything."""
+        return self.check_model(reference, place) if field == "model" else self.check_recipe(reference, place)
+
     def check_model(self, reference: str, place: Span) -> Diagnostic | None:
         """What is wrong with `name@version`: the name or the version, underlined alone."""
         name, _, version = reference.partition("@")

@@ -252,9 +252,7 @@ def _split(items: tuple[Item, ...], base: Settled) -> tuple[tuple[Item, ...], tu
     for item in items:
         target, value = item
         if target.scope in base.states:
-            below = base.states[target.scope][target.field]
-            below = exact(below.get(target.name, _GONE)) if target.name else below
-            if below == value:
+            if _value(base, target) == value:
                 same.append(target)
             else:
                 differ.append(item)
@@ -266,7 +264,7 @@ def _effects(layers: Layers) -> Iterator[Effect]:
     alike: dict[Any, list[OverlayLayer]] = {}
     for overlay in sorted(layers.overlays, key=lambda overlay: overlay.number):
         if overlay.clause.asks_more and overlay.edits:
-            deed = frozenset((edit.target, edit.rule, _hashable(edit.value)) for edit in overlay.edits)
+            deed = frozenset((edit.target, edit.rule, exact_entry(edit.value)) for edit in overlay.edits)
             alike.setdefault(deed, []).append(overlay)
     for overlays in alike.values():
         asked = tuple(tuple(sorted(overlay.clause.labels.items())) for overlay in overlays)
@@ -283,5 +281,6 @@ def _plain(overlay: OverlayLayer, *, alone: bool) -> tuple[Item, ...] | None:
     return tuple(items)
 
 
-def _hashable(value: Any) -> Any:
+def exact_entry(value: Any) -> Any:
+    """The same of what an edit sets; a mapping is written entry by entry, and by itself says nothing."""
     return () if isinstance(value, dict) else exact(value)

@@ -75,6 +75,10 @@ class Layers:
         first = len(self.runs)
         return [self.overlays[number - first] for number in matched if number >= first]
 
+    def runs_of(self, matched: Iterable[int]) -> list[RunLayer]:
+        """The runs among the numbers of matching clauses."""
+        return [self.runs[number] for number in matched if number < len(self.runs)]
+
     def split(self, matched: tuple[int, ...]) -> tuple[tuple[int, ...], list[OverlayLayer]]:
         """The clauses below the columns of the inventory, or at their rank, and the overlays above them."""
         above = [overlay for overlay in self.applied(matched) if overlay.rank > self.column_rank]

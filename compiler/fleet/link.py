@@ -134,10 +134,8 @@ class Linker:
     def _check_reference(self, field: str, reference: str, at: tuple[str | int, ...]) -> None:
         declared = self.scope.declared
         known = declared.models if field == "model" else declared.recipes
-        if reference not in known:
-            check = declared.check_model if field == "model" else declared.check_recipe
-            if found := check(reference, self.scope.places.value(*at)):
-                self.diagnostics.append(found)
+        if reference not in known and (found := declared.check(field, reference, self.scope.places.value(*at))):
+            self.diagnostics.append(found)
 
     def _order(self) -> list[tuple[str, Span]]:
         """The labels of `order`, if it is written, after a look at names that cannot be levels twice."""

@@ -64,8 +64,8 @@ def provenance(layers: Layers, matched: tuple[int, ...], device: Device | None) 
 
 def _own(layers: Layers, matched: tuple[int, ...]) -> tuple[dict[str, State], dict[Field, list[Origin]]]:
     """What the fleet itself says: the states, and the first origin of each value."""
-    runs = [layers.runs[number] for number in matched if number < len(layers.runs)]
-    own = {run.scope: (run.values, run.spans) for run in runs} | {PRIVACY: (layers.privacy, layers.privacy_spans)}
+    own = {run.scope: (run.values, run.spans) for run in layers.runs_of(matched)}
+    own[PRIVACY] = layers.privacy, layers.privacy_spans
     chains = {}
     for scope, (values, spans) in own.items():
         for target, value in _values(scope, values):

@@ -71,7 +71,7 @@ class Reach:
         """Note which clauses met a device, and which overlays met one with which runs."""
         self._met.update(matched)
         runs = self.layers.runs
-        scopes = {runs[number].scope for number in matched if number < len(runs)}
+        scopes = {run.scope for run in self.layers.runs_of(matched)}
         for number in matched:
             if number >= len(runs):
                 edits = self.layers.overlays[number - len(runs)].edits

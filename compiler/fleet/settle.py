@@ -113,8 +113,7 @@ class Settler:
 
     def _states(self, matched: tuple[int, ...]) -> dict[str, State]:
         """What the fleet itself says for the runs among the clauses. The states in it are shared."""
-        runs = self.layers.runs
-        states = {runs[number].scope: runs[number].values for number in matched if number < len(runs)}
+        states = {run.scope: run.values for run in self.layers.runs_of(matched)}
         states[PRIVACY] = self.layers.privacy
         return states
 
@@ -149,8 +148,7 @@ class Settler:
         """Report a model or recipe that a column names and nobody declares, once for each name."""
         if (field, reference) not in self._checked:
             self._checked.add((field, reference))
-            look = self.declared.check_model if field == "model" else self.declared.check_recipe
-            if found := look(reference, device.place):
+            if found := self.declared.check(field, reference, device.place):
                 self.diagnostics.append(found)
 
     def _check_ports(self, states: Mapping[str, State], matched: tuple[int, ...], device: Device | None) -> None:

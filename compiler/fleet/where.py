@@ -50,7 +50,7 @@ def where(fleets: Iterable[Fleet], path: str, device: str | None) -> tuple[Answe
         return _no_device(fleet, path, device)
     counts: dict[str, Finding] = {}
     for cohort in cohorts:
-        for provenance, devices in _origins(cohort, device):
+        for provenance, devices in origins(cohort, device):
             for key, setting in provenance.items():
                 if _below(key, rest):
                     full = f"fleets.{fleet.name}.{key}"
@@ -79,7 +79,7 @@ def _has(cohort: Cohort, device: str) -> bool:
     return any(member.id == device for member in cohort.devices)
 
 
-def _origins(cohort: Cohort, device: str | None) -> list[tuple[Mapping[str, Setting], int]]:
+def origins(cohort: Cohort, device: str | None) -> list[tuple[Mapping[str, Setting], int]]:
     """Each distinct provenance of the cohort with the number of devices that it holds for."""
     if device is not None:
         return [(cohort.provenance_of(device), 1)]
@@ -104,8 +104,7 @@ def _no_device(fleet: Fleet, path: str, device: str) -> tuple[Answer, list[Diagn
 def _no_value(
     fleet: Fleet, cohorts: list[Cohort], path: str, rest: str, device: str | None
 ) -> tuple[Answer, list[Diagnostic]]:
-    elsewhere = {key for cohort in fleet.cohorts for key in cohort.provenance}
-    if device is not None and any(_below(key, rest) for key in elsewhere):
+    if device is not None and any(_below(key, rest) for cohort in fleet.cohorts for key in cohort.provenance):
         message = f"`{path}` has no value on `{device}`."
         return _nothing(path, device, message, "Other devices have one: leave out `--device` to see them.")
     if not cohorts:
