@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from compiler import pipeline
-from compiler.base.diagnostics import exit_code, has_errors, in_order
+from compiler.base.diagnostics import exit_code, has_errors
 from compiler.cli import options
 from compiler.cli.output import Output
 from compiler.fleet.select import Selection, select
 from compiler.lock.text import NAME, read
-from compiler.report.data import diagnostic_data
+from compiler.report.data import verdict
 from compiler.report.listing import LISTINGS, listing_csv, listing_data, listing_text
 
 
@@ -35,8 +35,7 @@ def command(what: str, directory: str | None, selection: Selection, output_forma
     fleets = outcome.take(select(outcome.fleets, selection)) if not outcome.failed() else ()
     listing = LISTINGS[what](fleets, lock)
     if output.json:
-        found = [diagnostic_data(diagnostic) for diagnostic in in_order(outcome.diagnostics)]
-        output.data({"exitCode": int(outcome.exit), "diagnostics": found, what: listing_data(listing)})
+        output.data(verdict(outcome.exit, outcome.diagnostics) | {what: listing_data(listing)})
         return int(exit_code(outcome.diagnostics))
     output.diagnostics(outcome.diagnostics)
     if not has_errors(outcome.diagnostics):

@@ -43,12 +43,12 @@ class Output:
 
     def diagnostics(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Show the findings of a command that has nothing else to show."""
-        from compiler.report.data import diagnostic_data  # not before something has to be shown
+        from compiler.report.data import verdict  # not before something has to be shown
         from compiler.report.text import diagnostics_text
 
         found = in_order(diagnostics)
         if self.json:
-            self.data({"exitCode": int(exit_code(found)), "diagnostics": [diagnostic_data(d) for d in found]})
+            self.data(verdict(exit_code(found), found))
         elif found:
             print(diagnostics_text(found, colour=_colour()), end="", file=sys.stderr)
 

@@ -8,10 +8,9 @@ import click
 
 from compiler import questions
 from compiler.base.codes import Exit
-from compiler.base.diagnostics import in_order
 from compiler.cli import options
 from compiler.cli.output import Output
-from compiler.report.data import diagnostic_data
+from compiler.report.data import verdict
 from compiler.report.plan_data import plan_data
 from compiler.report.plan_markdown import plan_markdown
 from compiler.report.plan_text import plan_text
@@ -40,8 +39,7 @@ def command(workspace: Path, against: str | None, names: tuple[str, ...], exit_c
     pending = review is not None and review.pending
     code = int(Exit.CHANGES_PENDING) if exit_code and pending and not outcome.exit else int(outcome.exit)
     if output.json:
-        found = [diagnostic_data(diagnostic) for diagnostic in in_order(outcome.diagnostics)]
-        output.data({"exitCode": code, "diagnostics": found, **(plan_data(review) if review else {})})
+        output.data(verdict(code, outcome.diagnostics) | (plan_data(review) if review else {}))
         return code
     output.diagnostics(outcome.diagnostics)
     if output_format == "markdown":

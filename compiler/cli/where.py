@@ -37,10 +37,9 @@ def command(path: str, directory: str | None, device: str | None, output_format:
     outcome.diagnostics.clear()  # warnings about other things than what was asked
     text, data = _of_file(outcome, asked, device) if asked else _of_path(outcome, workspace, path, device)
     if output.json:
-        from compiler.report.data import diagnostic_data
+        from compiler.report.data import verdict
 
-        said = [diagnostic_data(diagnostic) for diagnostic in outcome.diagnostics]
-        output.data({"exitCode": int(exit_code(outcome.diagnostics)), "diagnostics": said, **data})
+        output.data(verdict(exit_code(outcome.diagnostics), outcome.diagnostics) | data)
     else:
         output.diagnostics(outcome.diagnostics)
         if not has_errors(outcome.diagnostics):

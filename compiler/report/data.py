@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from compiler.base.diagnostics import Diagnostic, in_order
@@ -10,11 +11,14 @@ from compiler.base.spelling import plain
 from compiler.report.outcome import Outcome
 
 
+def verdict(code: int, diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
+    """How a command ended: what every answer for tools has first."""
+    return {"exitCode": int(code), "diagnostics": [diagnostic_data(found) for found in in_order(diagnostics)]}
+
+
 def outcome_data(outcome: Outcome) -> dict[str, Any]:
     """Everything a view could show; keys of what was not reached are absent."""
-    data: dict[str, Any] = {
-        "exitCode": int(outcome.exit),
-        "diagnostics": [diagnostic_data(diagnostic) for diagnostic in in_order(outcome.diagnostics)],
+    data = verdict(outcome.exit, outcome.diagnostics) | {
         "fleets": [
             {
                 "name": fleet.name,
