@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROUNDS = 3
 LAUNCHER = Path(__file__).parent / "launcher.py"
 LONG = 20.0
 """CPU seconds from which on one run has to do."""
@@ -51,7 +50,7 @@ class Figure:
 Figures = dict[str, Figure]
 
 
-def in_turn(cases: Iterable[Case], rounds: int = ROUNDS) -> Figures:
+def in_turn(cases: Iterable[Case], rounds: int) -> Figures:
     """Run the cases one after the other, and that `rounds` times. A long one, or one that fails, runs once."""
     waiting = list(cases)
     seen: dict[str, list[Figure]] = {case.name: [] for case in waiting}

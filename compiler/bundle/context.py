@@ -181,7 +181,6 @@ def _device_class(hardware: DeviceClass) -> ClassFacts:
 
 
 def _run(run: Run, artifact: Artifact, estimate: RunEstimate) -> RunFacts:
-    memory = estimate.memory
     return RunFacts(
         name=run.name,
         model=_MODELS.of(run.model),
@@ -189,8 +188,8 @@ def _run(run: Run, artifact: Artifact, estimate: RunEstimate) -> RunFacts:
         artifact=_ARTIFACTS.of(artifact),
         threads=run.threads,
         context_length=run.context_length or artifact.shape.context_length,
-        memory_limit=run.memory_limit or 2 * memory,
-        memory_estimate=memory,
+        memory_limit=run.memory_limit or estimate.default_limit,
+        memory_estimate=estimate.memory,
         port=run.port,
         image=run.image,
         command=run.command,
@@ -203,11 +202,16 @@ def _model(model: Model) -> ModelFacts:
     return ModelFacts(model.id, model.name, model.version, model.task, model.license)
 
 
+def artifact_folder(artifact: Artifact) -> str:
+    """Where the artifact lies on a device."""
+    return f"{ARTIFACT_ROOT}/{artifact.digest.removeprefix('sha256:')}"
+
+
 def _artifact(artifact: Artifact) -> ArtifactFacts:
     return ArtifactFacts(
         name=artifact.name,
         digest=artifact.digest,
-        folder=f"{ARTIFACT_ROOT}/{artifact.digest.removeprefix('sha256:')}",
+        folder=artifact_folder(artifact),
         size=artifact.size,
         files=tuple(FileFacts(file.name, file.size, file.digest) for file in artifact.files),
     )

@@ -35,6 +35,11 @@ class RunEstimate:
     def memory(self) -> int:
         return self.weights + self.kv_cache + self.overhead
 
+    @property
+    def default_limit(self) -> int:
+        """The memory that a run without `memoryLimit` is held to."""
+        return 2 * self.memory
+
 
 @dataclass(slots=True, unsafe_hash=True)
 class Estimate:

@@ -20,7 +20,7 @@ from compiler.bundle.shards import shard
 from compiler.lock.lock import Lock
 from compiler.lock.text import NAME
 from compiler.plan.coarse import Index, Row
-from compiler.plan.review import Recorded
+from compiler.plan.review import Known
 
 HEAD = "HEAD"
 _OUTPUT = "deploy"
@@ -141,9 +141,9 @@ def judged(before: Before, found: list[Diagnostic]) -> tuple[Before, list[Diagno
     return coarse, [Diagnostic(Code.UNREADABLE_REVISION, message, help=help)]
 
 
-def recorded(lock: Lock) -> Recorded:
+def recorded(lock: Lock) -> Known:
     """What a plan needs to know of the artifacts in a lock."""
-    return Recorded({name: (entry.artifact.digest, entry.artifact.size) for name, entry in lock.artifacts.items()})
+    return {name: (entry.artifact.digest, entry.artifact.size) for name, entry in lock.artifacts.items()}
 
 
 def read_index(root: Path) -> Index:

@@ -22,7 +22,6 @@ from compiler.plan.review import (
     ArtifactChange,
     Known,
     Needs,
-    Recorded,
     Review,
     artifact_changes,
     bundle_changes,
@@ -73,7 +72,7 @@ def compare_states(
         old, new = old.only(names), new.only(names)
         concerned = old.artifacts | new.artifacts
         changed = tuple(change for change in changed if change.name in concerned)
-    comparison = _Comparison(before, old, new, known, index)
+    comparison = _Comparison(before, old, new, earlier, known, index)
     return comparison.review(changed), diagnostics
 
 
@@ -84,16 +83,16 @@ class _Comparison:
     before: Before
     old: State
     new: State
+    earlier: Known
     known: Known
     index: Index
 
     def review(self, artifacts: tuple[ArtifactChange, ...]) -> Review:
-        before, old, new = self.before, self.old, self.new
-        earlier = recorded(old.lock)
-        same = {name for name, entry in self.known.items() if earlier.artifacts.get(name) == entry}
+        before, old, new, earlier = self.before, self.old, self.new, self.earlier
+        same = {name for name, entry in self.known.items() if earlier.get(name) == entry}
         if before.why is None:
             pairs = pair_up(old.fleets, new.fleets)
-            renewed = earlier.artifacts.keys() - same
+            renewed = earlier.keys() - same
             found, needs = difference(old.fleets, new.fleets, pairs, renewed), _needs(pairs, earlier)
             rows = index_changes(pairs)
         else:
@@ -149,7 +148,7 @@ def _unknown(name: str, known: set[str]) -> Diagnostic:
     return Diagnostic(Code.UNKNOWN_REFERENCE, f"No fleet is named `{name}`, neither now nor before.", help=help)
 
 
-def _needs(pairs: Iterable[Pair], earlier: Recorded) -> Iterator[Needs]:
+def _needs(pairs: Iterable[Pair], earlier: Known) -> Iterator[Needs]:
     """Groups of devices with the artifacts that they have by the earlier lock."""
     for pair in pairs:
         if pair.new is not None and pair.new.cohort is not None:
@@ -157,9 +156,9 @@ def _needs(pairs: Iterable[Pair], earlier: Recorded) -> Iterator[Needs]:
             yield _digests(cohort, earlier), pair.new.cohort, pair.devices
 
 
-def _digests(cohort: Cohort | None, recorded: Recorded) -> frozenset[str]:
+def _digests(cohort: Cohort | None, recorded: Known) -> frozenset[str]:
     names = {run.artifact for run in cohort.runs} if cohort else set()
-    return frozenset(recorded.artifacts[name][0] for name in names if name in recorded.artifacts)
+    return frozenset(recorded[name][0] for name in names if name in recorded)
 
 
 def _coarse_needs(before: Before, index: Index, new: State) -> Iterator[Needs]:

@@ -6,7 +6,7 @@ The index says which device was in which class and cohort, and nothing of the va
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from compiler.fleet.graph import Cohort, Fleet
@@ -28,7 +28,7 @@ def coarse_difference(old: Index, new: Sequence[Fleet]) -> Difference:
     """Devices that leave, join, or go to another class or cohort, and fleets that come or go."""
     groups: dict[tuple[Kind, Subject, str, str, str], list[str]] = defaultdict(list)
     places = {fleet.name: fleet.place for fleet in new}
-    now = {fleet.name: dict(_rows(fleet)) for fleet in new}
+    now = _index(new)
     for fleet in old.keys() | now.keys():
         was, will = old.get(fleet, {}), now.get(fleet, {})
         leave = Subject.DEVICES if fleet in now else Subject.FLEET
@@ -53,7 +53,7 @@ def coarse_difference(old: Index, new: Sequence[Fleet]) -> Difference:
 
 def coarse_index_changes(old: Index, new: Sequence[Fleet]) -> dict[str, int]:
     """By fleet, the number of rows of its index that come, go or change."""
-    now = {fleet.name: dict(_rows(fleet)) for fleet in new}
+    now = _index(new)
     found = {}
     for fleet in sorted(old.keys() | now.keys()):
         was, will = old.get(fleet, {}), now.get(fleet, {})
@@ -69,9 +69,8 @@ def index_rows(fleet: Fleet) -> Iterator[tuple[str, Row, Cohort]]:
             yield device.id, Row(device.device_class, cohort.name), cohort
 
 
-def _rows(fleet: Fleet) -> Iterator[tuple[str, Row]]:
-    for id, row, _ in index_rows(fleet):
-        yield id, row
+def _index(fleets: Iterable[Fleet]) -> Index:
+    return {fleet.name: {id: row for id, row, _ in index_rows(fleet)} for fleet in fleets}
 
 
 def _moves(before: Row, after: Row) -> Iterator[tuple[Subject, str, str]]:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from compiler.fleet.graph import Cohort, Fleet
 from compiler.plan.actions import Plan, Reason, Verb
 from compiler.plan.changes import Difference, Kind
 
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What a lock has: digest and size of artifacts by name."""
-
-    artifacts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+Known = Mapping[str, tuple[str, int]]
+"""Digest and size by the names of artifacts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +85,20 @@ Needs = tuple[frozenset[str], Cohort, int]
 """Digests of artifacts that devices have, the cohort that they are in now, and how many they are."""
 
 
-Known = Mapping[str, tuple[str, int]]
-"""Digest and size by the names of artifacts that need no building."""
-
-
-def known_artifacts(since: Plan, now: Plan, earlier: Recorded, working: Recorded) -> Known:
+def known_artifacts(since: Plan, now: Plan, earlier: Known, working: Known) -> Known:
     """What either lock has, and the blueprint still asks for. `since` is planned from the earlier lock, `now` from the
     working one."""
     found: dict[str, tuple[str, int]] = {}
     for plan, recorded in ((since, earlier), (now, working)):
         kept = (action.name for action in plan.actions if action.verb is Verb.KEEP)
-        found |= {name: recorded.artifacts[name] for name in kept if name in recorded.artifacts}
+        found |= {name: recorded[name] for name in kept if name in recorded}
     return found
 
 
-def artifact_changes(
-    fleets: Iterable[Fleet], since: Plan, earlier: Recorded, known: Known
-) -> tuple[ArtifactChange, ...]:
+def artifact_changes(fleets: Iterable[Fleet], since: Plan, earlier: Known, known: Known) -> tuple[ArtifactChange, ...]:
     """Artifacts that are not what they were, by `since`, the plan from the earlier lock. Removals come first."""
     devices = _devices(fleets)
-    changes = [ArtifactChange(Kind.REMOVE, name, None, *_sizes(earlier.artifacts, name), 0) for name in since.dropped]
+    changes = [ArtifactChange(Kind.REMOVE, name, None, *_sizes(earlier, name), 0) for name in since.dropped]
     changes += [
         ArtifactChange(
             Kind.CHANGE if action.locked else Kind.ADD,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from compiler.fleet.graph import Cohort, Fleet, Run
+from compiler.fleet.graph import Run
 from compiler.fleet.where import Answer
 from compiler.report.generated import scene_of
 from compiler.report.grounds import Ground, LockText
 from compiler.report.outcome import Outcome
-from compiler.report.shown_value import ShownValue
+from compiler.report.shown_value import ShownValue, ShownValues
 
 _FACTS = {"memoryLimit": "memory_limit", "contextLength": "context_length", "serve.port": "port"}
 
@@ -27,24 +27,27 @@ def computed(answer: Answer, outcome: Outcome, lock: LockText) -> list[ShownValu
 
 
 def _origins(asked: set[str], device: str | None, outcome: Outcome, lock: LockText) -> Iterator[ShownValue]:
-    for fleet, cohort, run in _runs(outcome):
-        for key, name in _FACTS.items():
-            path = f"fleets.{fleet.name}.runs.{run.name}.{key}"
-            if path not in asked or (device and not any(member.id == device for member in cohort.devices)):
-                continue
-            scene = scene_of(outcome, fleet, cohort, lock, None, device)
-            if name == "port" or run.artifact in lock.lock.artifacts:
-                origins = scene.of(("runs", run.name, name))
-            else:
-                ground = Ground(f"`slmc compile` works it out: slmc.lock has no artifact `{run.artifact}` yet")
-                origins = [replace(origin, grounds=(ground,)) for origin in scene.set_by("", f"runs.{run.name}.{key}")]
-            yield from (
-                replace(origin, fact="") for origin in origins if origin.path == path and origin.setting.place is None
-            )
-
-
-def _runs(outcome: Outcome) -> Iterator[tuple[Fleet, Cohort, Run]]:
     for fleet in outcome.fleets:
         for cohort in fleet.cohorts:
-            for run in cohort.runs:
-                yield fleet, cohort, run
+            wanted = [
+                (path, run, key)
+                for run in cohort.runs
+                for key in _FACTS
+                if (path := f"fleets.{fleet.name}.runs.{run.name}.{key}") in asked
+            ]
+            if wanted and (not device or any(member.id == device for member in cohort.devices)):
+                scene = scene_of(outcome, fleet, cohort, lock, None, device)
+                for path, run, key in wanted:
+                    yield from _of(scene, path, run, key)
+
+
+def _of(scene: ShownValues, path: str, run: Run, key: str) -> Iterator[ShownValue]:
+    """The value of a run's `key`, where the devices have no line that sets it."""
+    if key == "serve.port" or run.artifact in scene.lock.lock.artifacts:
+        origins = scene.of(("runs", run.name, _FACTS[key]))
+    else:
+        ground = Ground(f"`slmc compile` works it out: slmc.lock has no artifact `{run.artifact}` yet")
+        origins = [replace(origin, grounds=(ground,)) for origin in scene.set_by("", f"runs.{run.name}.{key}")]
+    for origin in origins:
+        if origin.path == path and origin.setting.place is None:
+            yield replace(origin, fact="")

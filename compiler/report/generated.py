@@ -119,7 +119,7 @@ def explain(
 def scene_of(
     outcome: Outcome, fleet: Fleet, cohort: Cohort, lock: LockText, target: str | None, device: str | None
 ) -> ShownValues:
-    """What is known of one cohort. The first estimate of `outcome` is the cohort's."""
+    """What is known of one cohort."""
     assert outcome.blueprint is not None
     catalogue, _ = declared()
     artifacts = Artifacts({name: entry.artifact for name, entry in lock.lock.artifacts.items()}, {})
@@ -207,7 +207,7 @@ def _of_device(device: Device, cohort: Cohort) -> tuple[ShownValue, ...]:
     declared = Setting(hardware.name, hardware.place or device.place)
     changed = [
         Ground(f"`{key}`: {json.dumps(setting.value, ensure_ascii=False)}", str(setting.place))
-        for key, setting in sorted(cohort.provenance_of(device.id).items())
+        for key, setting in sorted(cohort.origins.of(device).items())
         if setting.place and setting.overrode
     ]
     grounds = [Ground("its device class, and the overlays that set values of it"), *changed]
@@ -222,7 +222,7 @@ def _of_sum(number: int, line: str, scene: ShownValues) -> Explained:
     name = line[66:]
     if name != ARTIFACTS:
         return Explained(number, line, note=f"The sha256 of `{name}` beside it: ask for a line of that file.")
-    users = {run.artifact: run.name for run in reversed(scene.cohort.runs)}
+    users = _users(scene.cohort)
     facts = tuple(("runs", users[artifact], "artifact", "digest") for artifact in sorted(users))
     return _resolved(scene, number, line, facts, f"The sha256 of `{name}` beside it, which names the artifacts.")
 
@@ -248,7 +248,7 @@ def _template_line(target: Target, template: str, number: int) -> str:
 
 def _artifact_facts(text: str, scene: ShownValues) -> Iterator[tuple[Fact, ...]]:
     """The facts of each line of `artifacts.json`: its entries stand in the order of their names."""
-    users = {run.artifact: run.name for run in reversed(scene.cohort.runs)}
+    users = _users(scene.cohort)
     entries = iter(sorted(users))
     run, file, runs = "", "", False
     files: Iterator[str] = iter(())
@@ -271,6 +271,11 @@ def _artifact_facts(text: str, scene: ShownValues) -> Iterator[tuple[Fact, ...]]
             yield (("runs", run, "artifact", "files", file, key),)
         else:
             yield ()
+
+
+def _users(cohort: Cohort) -> dict[str, str]:
+    """Of each artifact, the first run that loads it."""
+    return {run.artifact: run.name for run in reversed(cohort.runs)}
 
 
 def _numbered(text: str) -> Iterator[tuple[int, str]]:

@@ -63,7 +63,7 @@ def lock_text(path: Path, lock: Lock) -> LockText:
 
 def of_memory_limit(run: Run, estimate: RunEstimate, artifact: Artifact, lock: LockText) -> Iterator[Ground]:
     whole = f"2 × (weights + KV cache + overhead) = 2 × {estimate.memory:,} bytes"
-    yield Ground(f"{whole} = {2 * estimate.memory:,} bytes; `memoryLimit` would set another")
+    yield Ground(f"{whole} = {estimate.default_limit:,} bytes; `memoryLimit` would set another")
     yield from _parts(run, estimate, artifact, lock)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.base.spelling import camel
 from compiler.blueprint.blueprint import Blueprint
-from compiler.bundle.context import ARTIFACT_ROOT
+from compiler.bundle.context import artifact_folder
 from compiler.bundle.targets import DEFINITION, Target
 from compiler.fit.check import RunEstimate
 from compiler.fleet.graph import Cohort, Fleet, Run, Setting
 from compiler.fleet.hardware import class_fact, class_place
+from compiler.fleet.where import origins
 from compiler.report.grounds import (
     Ground,
     LockText,
@@ -85,10 +86,10 @@ class ShownValues:
     def set_by(self, fact: str, key: str, otherwise: Any = None) -> list[ShownValue]:
         """The origins of the value at `key` inside the fleet, the most frequent first."""
         found: dict[str, tuple[Setting, int]] = {}
-        for device in self._ids:
-            setting = self.cohort.provenance_of(device).get(key) or Setting(otherwise, None)
+        for provenance, devices in origins(self.cohort, self.device):
+            setting = provenance.get(key) or Setting(otherwise, None)
             _, count = found.get(repr(setting), (setting, 0))
-            found[repr(setting)] = setting, count + 1
+            found[repr(setting)] = setting, count + devices
         path = f"fleets.{self.fleet.name}.{key}"
         ordered = sorted(found.items(), key=lambda pair: (-pair[1][1], pair[0]))
         return [ShownValue(fact, path, setting, count) for _, (setting, count) in ordered]
@@ -128,7 +129,7 @@ class ShownValues:
             if field == "memory_limit" and setting.value is None:
                 estimate = self.estimates[run.name]
                 found = tuple(of_memory_limit(run, estimate, self.artifact(run), self.lock))
-                yield replace(origin, setting=replace(setting, value=2 * estimate.memory), grounds=found)
+                yield replace(origin, setting=replace(setting, value=estimate.default_limit), grounds=found)
                 length = self.set_by("run.context_length", f"runs.{run.name}.contextLength")
                 yield from self._computed(run, "run.context_length", "context_length", length)
             elif field == "context_length" and setting.value is None:
@@ -165,7 +166,7 @@ class ShownValues:
         if field == "files":
             value: Any = [file.name for file in artifact.files]
         elif field == "folder":
-            value = f"{ARTIFACT_ROOT}/{artifact.digest.removeprefix('sha256:')}"
+            value = artifact_folder(artifact)
         else:
             value = getattr(artifact, field)
         return self._one(fact, None, Setting(value, None), of_artifact(run, artifact, self.lock, field))

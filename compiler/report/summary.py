@@ -12,7 +12,7 @@ from compiler.bundle.index import SHARDS
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Fleet
 from compiler.lock.changes import ChangeKind, Tree
-from compiler.plan.actions import Plan, Verb
+from compiler.plan.actions import Plan
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.table import table
 
@@ -172,13 +172,6 @@ def _folder(holder: str) -> str:
     index; of bundles in shards `stores-eu/cohorts`, for there are many."""
     parts = holder.split("/", 3)
     return "/".join(parts[:2] if len(parts) > 1 and parts[1] in (SHARDS, COHORTS) else parts[:3])
-
-
-def built_text(plan: Plan, artifacts: Artifacts) -> str:
-    """One line: how much was built and how much was there already."""
-    built = sum(artifact.built for artifact in artifacts.artifacts.values())
-    kept = sum(action.verb is Verb.KEEP for action in plan.actions)
-    return f"{_count(built, 'artifact')} built, {kept} unchanged since the last lock"
 
 
 def _count(number: int, noun: str) -> str:
