@@ -25,9 +25,10 @@ from compiler.bundle.render import render
 from compiler.delta import attempt
 from compiler.fit.check import check
 from compiler.fleet.catalogue import load
+from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
-from compiler.fleet.sources import check_sources, fingerprint
+from compiler.fleet.sources import check_sources
 from compiler.lock.commit import Destination, commit
 from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
 from compiler.lock.memory import Memory
@@ -106,10 +107,10 @@ def _make(
 ) -> tuple[Plan, Artifacts, Tools] | None:
     """Fleets → the artifacts that they need, built or from the lock alone, and the tools that made them."""
     locked = request.mode is not Mode.COMPILE
-    sources = outcome.take(fingerprint(request.workspace, outcome.fleets, locked_sources(last) if locked else {}))
+    inputs = outcome.take(fingerprint(request.workspace, outcome.fleets, locked_sources(last) if locked else {}))
     if outcome.failed():
         return None
-    planned = plan(outcome.fleets, sources, baseline(last), tools)
+    planned = plan(outcome.fleets, inputs, baseline(last), tools)
     if locked:
         artifacts = outcome.take(from_lock(planned, last))
         tools = replace(tools, libraries=last.tools)

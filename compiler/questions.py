@@ -7,8 +7,8 @@ from pathlib import Path
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.bundle.template_digests import template_digests
 from compiler.fit.check import check
+from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Fleet
-from compiler.fleet.sources import fingerprint
 from compiler.lock.before import judged, opened
 from compiler.lock.lock import Lock, baseline, from_lock, locked_sources
 from compiler.lock.review import State, compare_states
@@ -24,10 +24,10 @@ def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, .
 
     Whether it fits its devices is not judged.
     """
-    sources = outcome.take(fingerprint(workspace, fleets, locked_sources(last)))
+    inputs = outcome.take(fingerprint(workspace, fleets, locked_sources(last)))
     if outcome.failed():
         return
-    outcome.plan = plan(fleets, sources, baseline(last), Tools(step_versions(), tool_versions()))
+    outcome.plan = plan(fleets, inputs, baseline(last), Tools(step_versions(), tool_versions()))
     outcome.artifacts = outcome.take(from_lock(outcome.plan, last))
     if not outcome.failed():
         outcome.estimates, _ = check(fleets, outcome.artifacts)
@@ -44,8 +44,8 @@ def review(workspace: Path, against: str | None, names: tuple[str, ...]) -> tupl
         lock = earlier.take(read(before.root / NAME))
         before = outcome.take(judged(before, earlier.diagnostics))
         known = locked_sources(lock) | locked_sources(last)
-        sources = outcome.take(fingerprint(workspace, outcome.fleets, known))
+        inputs = outcome.take(fingerprint(workspace, outcome.fleets, known))
         old = State(earlier.fleets if before.blueprint else (), template_digests(earlier.targets), lock)
         new = State(outcome.fleets, template_digests(outcome.targets), last)
-        found = outcome.take(compare_states(before, old, new, sources, Tools(step_versions(), tool_versions()), names))
+        found = outcome.take(compare_states(before, old, new, inputs, Tools(step_versions(), tool_versions()), names))
         return outcome, None if outcome.failed() else found

@@ -62,7 +62,7 @@ class _Building:
 
     def find_or_make(self, action: Action) -> None:
         """Fill `stored` for the action, or say why not."""
-        from compiler.artifact.make import idle
+        from compiler.artifact.make import remark
 
         stored, findings = self.store.find(action.key)
         self.diagnostics += findings
@@ -72,7 +72,7 @@ class _Building:
             self.built.add(action.name)
         if stored is None:
             return
-        self.diagnostics += [idle(action, number) for number in stored.idle]
+        self.diagnostics += [remark(action, said) for said in stored.remarks]
         if action.verb is Verb.KEEP and action.locked and stored.digest != action.locked.digest:
             self.diagnostics.append(_not_reproduced(action, stored, action.locked.digest))
             return

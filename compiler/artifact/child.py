@@ -28,10 +28,10 @@ def _inspect(request: dict[str, Any], tell: Tell) -> Any:
     return inspect(**request)
 
 
-def _make(request: dict[str, Any], tell: Tell) -> Any:
-    from compiler.artifact.steps.chain import apply_all
+def _step(request: dict[str, Any], tell: Tell) -> Any:
+    from compiler.artifact.steps.apply import apply_step
 
-    return apply_all(**request, tell=tell)
+    return apply_step(**request, tell=tell)
 
 
 def _evaluate(request: dict[str, Any], tell: Tell) -> Any:
@@ -48,7 +48,7 @@ def _speed(request: dict[str, Any], tell: Tell) -> Any:
 
 TASKS: dict[str, Callable[[dict[str, Any], Tell], Any]] = {
     "inspect": _inspect,
-    "make": _make,
+    "step": _step,
     "evaluate": _evaluate,
     "speed": _speed,
 }

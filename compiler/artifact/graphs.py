@@ -12,8 +12,8 @@ from onnx import external_data_helper, helper
 
 from compiler.base import files
 
-LARGEST_SINGLE_FILE = 2**30
-"""Bytes of weights up to which a graph is one file; protobuf itself ends at 2 GiB."""
+LARGEST_SINGLE_FILE = 16 * 2**20
+"""Bytes of weights up to which a graph is one file: larger weights can then be mapped, and are never parsed."""
 
 
 def data_file(model: Path) -> Path:
@@ -26,13 +26,18 @@ def load(model: Path, *, weights: bool = True) -> Any:
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a graph without places, names and notes of the machine that made it."""
-    _strip(model)
+    """Write a model whose weights are in memory; when they are large, into a file beside the graph."""
     if weight_bytes(model) > LARGEST_SINGLE_FILE:
         data = data_file(path)
         external_data_helper.convert_model_to_external_data(model, location=data.name)
         with files.refusals(data):
             external_data_helper.write_external_data_tensors(model, str(path.parent))
+    write(model, path)
+
+
+def write(model: Any, path: Path) -> None:
+    """Write a graph without places, names and notes of the machine that made it."""
+    _strip(model)
     files.write(path, model.SerializeToString(deterministic=True))
 
 

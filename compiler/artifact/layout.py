@@ -14,6 +14,7 @@ from typing import Any
 
 from compiler.artifact.artifact import File, Shape
 from compiler.base import digests
+from compiler.base.codes import Code
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -38,7 +39,7 @@ NAME = "dev.slmc.name"
 MODEL = "dev.slmc.model"
 RECIPE = "dev.slmc.recipe"
 SOURCE = "dev.slmc.source"
-IDLE = "dev.slmc.idle"
+REMARKS = "dev.slmc.remarks"
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -83,12 +84,12 @@ def check_entry(entry: Mapping[str, Any]) -> None:
     if not key_of(entry):
         return
     notes = entry["annotations"]
-    steps = json.loads(notes.get(IDLE, "[]"))
     sound = re.fullmatch(r"sha256:[0-9a-f]{64}", entry["digest"]) and isinstance(entry["artifactType"], str)
     if not sound or not all(isinstance(note, str) for note in notes.values()):
         raise ValueError("an entry of the index is not what slmc wrote")
-    if not isinstance(steps, list) or not all(isinstance(step, int) for step in steps):
-        raise ValueError("an entry of the index is not what slmc wrote")
+    for step, code, message in remarks_of(entry):
+        if not (isinstance(step, int) and code in Code.__members__ and isinstance(message, str)):
+            raise ValueError("an entry of the index is not what slmc wrote")
 
 
 def record_manifest(kind: str, value: bytes, subject: Mapping[str, Any] | None) -> bytes:
@@ -109,6 +110,11 @@ def key_of(entry: Mapping[str, Any]) -> str | None:
     """The key of an entry of the index; None when it is not slmc's."""
     key = (entry.get("annotations") or {}).get(KEY)
     return key if isinstance(key, str) else None
+
+
+def remarks_of(entry: Mapping[str, Any]) -> list[Any]:
+    """Step, code and sentence of each remark of an artifact's steps."""
+    return list(json.loads(entry["annotations"].get(REMARKS, "[]")))
 
 
 def files_of(manifest: Mapping[str, Any]) -> tuple[File, ...]:

@@ -9,9 +9,14 @@ from pathlib import Path
 _MOST_THREADS = 4
 
 
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def threads() -> int:
-    """Processors that this process may use, at most four: devices have no more to give."""
-    return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+    """The same, at most four: devices have no more to give."""
+    return min(_MOST_THREADS, processors())
 
 
 def label() -> str:

@@ -6,16 +6,18 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from compiler.artifact import layout, texts
+from compiler.artifact import layout, machine, texts
 from compiler.artifact.artifact import Shape
 from compiler.artifact.process import Failed, run
-from compiler.artifact.store import Label, Store, Stored
+from compiler.artifact.store import Label, Remark, Store, Stored
 from compiler.base import digests, files
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
+from compiler.fleet.graph import Step
 from compiler.fleet.sources import ModelSource, SourceFile
 from compiler.plan.actions import Action
 from compiler.plan.planner import step_name
@@ -69,38 +71,44 @@ class Maker:
         source, diagnostics = self.source(action)
         if source is None:
             return None, diagnostics
-        steps = action.recipe.steps
-        names = [step_name(step.kind, step.parameters) for step in steps]
+        with self.store.scratch() as scratch:
+            current, made, remarks = source.folder / source.graph, None, []
+            for number, step in enumerate(action.recipe.steps):
+                target, work = scratch / f"step-{number}", scratch / f"work-{number}"
+                target.mkdir()
+                work.mkdir()
+                request = self._request(step, current, target, work, source.folder)
+                made = self._run(action, number, request)
+                if "refused" in made:
+                    self._refuse_full_disk(action)
+                    return None, [_refused(action, number, made["refused"], made["reason"])]
+                remarks += _remarks(number, made)
+                current = target / made["graph"]
+            shape = replace(source.shape, weight_bytes=made["weight_bytes"]) if made else source.shape
+            return self.store.put(_label(action), shape, _files(action, source, current), tuple(remarks)), []
 
-        begun = 0
+    def _request(self, step: Step, source: Path, target: Path, work: Path, model: Path) -> dict[str, Any]:
+        """What `apply_step` gets."""
+        return {
+            "name": step_name(step.kind, step.parameters),
+            "parameters": dict(step.parameters),
+            "source": str(source),
+            "target": str(target),
+            "bench": {
+                "model": str(model),
+                "scratch": str(work),
+                "threads": machine.processors(),
+                "files": {file.key: str(self.workspace / file.path) for file in step.files},
+            },
+        }
 
-        def tell(number: int) -> None:
-            nonlocal begun
-            begun = number
-            self.progress(f"{action.name}: {names[number].replace('/', ' ')} ({number + 1}/{len(steps)})")
-
-        with self.store.scratch() as folder:
-            graph = folder / source.graph
-            request = {
-                "source": str(source.folder / source.graph),
-                "target": str(graph),
-                "steps": [{"name": n, "parameters": dict(s.parameters)} for n, s in zip(names, steps, strict=True)],
-            }
-            try:
-                result = run("make", request, tell)
-            except Failed as error:
-                result = {"failed": begun, "reason": str(error)}
-            if "failed" in result:
-                self._refuse_full_disk(action)
-                return None, [_step_failed(action, result["failed"], result["reason"])]
-            shape = Shape(
-                source.shape.parameters,
-                result["weight_bytes"],
-                source.shape.kv_bytes_per_token,
-                source.shape.context_length,
-            )
-            idle = tuple(result["idle"])
-            return self.store.put(_label(action), shape, _files(action, source, graph), idle), []
+    def _run(self, action: Action, number: int, request: dict[str, Any]) -> Any:
+        """What `apply_step` gives, also when its process died."""
+        self.progress(f"{action.name}: {request['name'].replace('/', ' ')} ({number + 1}/{len(action.recipe.steps)})")
+        try:
+            return run("step", request)
+        except Failed as error:
+            return {"refused": "STEP_FAILED", "reason": str(error)}
 
     def _refuse_full_disk(self, action: Action) -> None:
         """Raise Stop when a step may have failed for want of space, which libraries do not say."""
@@ -131,12 +139,13 @@ def _label(action: Action) -> Label:
 
 
 def _files(action: Action, source: Source, graph: Path) -> Mapping[str, Path]:
-    """The artifact's files: the new graph, and what the model's folder has beside its old one."""
-    files = {file.name: source.folder / file.name for file in source.carried(action.source)}
-    data = graph.with_name(f"{graph.name}.data")
-    if data.exists():
-        files[PurePosixPath(source.graph).with_name(data.name).as_posix()] = data
-    return files | {source.graph: graph}
+    """The artifact's files: what the last step made, and what the model's folder has beside its old graph."""
+    carried = {file.name: source.folder / file.name for file in source.carried(action.source)}
+    at = PurePosixPath(source.graph).parent
+    made = {
+        (at / path.relative_to(graph.parent)).as_posix(): path for path in graph.parent.rglob("*") if path.is_file()
+    }
+    return carried | made
 
 
 def _unusable(action: Action, problem: Mapping[str, str]) -> Diagnostic:
@@ -148,22 +157,30 @@ def _unusable(action: Action, problem: Mapping[str, str]) -> Diagnostic:
     )
 
 
-def _step_failed(action: Action, number: int, why: str) -> Diagnostic:
+def _refused(action: Action, number: int, code: str, why: str) -> Diagnostic:
     step = action.recipe.steps[number]
     return Diagnostic(
-        Code.STEP_FAILED,
+        Code[code],
         f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` failed on `{action.model.id}`: {why}",
         step.place,
         help="The recipe does not suit this model. Nothing was written.",
     )
 
 
-def idle(action: Action, number: int) -> Diagnostic:
-    """The warning for a step that changed nothing."""
-    step = action.recipe.steps[number]
-    return Diagnostic(
-        Code.STEP_IDLE,
-        f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` changed nothing in `{action.model.id}`.",
-        step.place,
-        help="Leave the step out, or choose another.",
-    )
+def _remarks(number: int, made: Mapping[str, Any]) -> list[Remark]:
+    said = [Remark(number, code, message) for code, message in made["remarks"]]
+    return said if made["changed"] else [*said, Remark(number, Code.STEP_IDLE.name, "")]
+
+
+def remark(action: Action, remark: Remark) -> Diagnostic:
+    """The warning for what a step had to say of itself."""
+    step = action.recipe.steps[remark.step]
+    what = f"Step {remark.step + 1} (`{step.kind}`) of recipe `{action.recipe.name}`"
+    if remark.code == Code.STEP_IDLE.name:
+        return Diagnostic(
+            Code.STEP_IDLE,
+            f"{what} changed nothing in `{action.model.id}`.",
+            step.place,
+            help="Leave the step out, or choose another.",
+        )
+    return Diagnostic(Code[remark.code], f"{what} on `{action.model.id}`: {remark.message}", step.place)

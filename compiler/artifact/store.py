@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,23 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """Of a recipe's step, counted from 0: the name of a Code that is a warning, and a sentence."""
+
+    step: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """An artifact as the store holds it; `digest` is its manifest's."""
 
     digest: str
     files: tuple[File, ...]
     shape: Shape
-    idle: tuple[int, ...] = ()
-    """The recipe's steps, counted from 0, that changed nothing: said at every compile, not only the first."""
+    remarks: tuple[Remark, ...] = ()
+    """What its steps had to say of themselves: repeated at every compile, not only the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ class Store:
         for file in stored.files:
             files.link(self.path_of(file.digest), folder / file.name)
 
-    def put(self, label: Label, shape: Shape, sources: Mapping[str, Path], idle: tuple[int, ...] = ()) -> Stored:
+    def put(self, label: Label, shape: Shape, sources: Mapping[str, Path], remarks: tuple[Remark, ...] = ()) -> Stored:
         """Take in an artifact made of `sources` (name → file). Raises Stop when the disk refuses.
 
         Files in a scratch folder of the store are moved, all others copied.
@@ -123,12 +132,12 @@ class Store:
                     layout.MODEL: label.model,
                     layout.RECIPE: label.recipe,
                     layout.SOURCE: label.source,
-                    layout.IDLE: json.dumps(idle),
+                    layout.REMARKS: json.dumps([astuple(remark) for remark in remarks]),
                     layout.REF_NAME: f"{label.name}-{label.key.removeprefix('sha256:')[:12]}",
                 },
             }
             self._add(entry)
-        return Stored(entry["digest"], listed, shape, idle)
+        return Stored(entry["digest"], listed, shape, remarks)
 
     def record(self, kind: str, key: str) -> tuple[Any, list[Diagnostic]]:
         """The JSON value that was kept under `kind` and `key`, or None."""
@@ -229,8 +238,8 @@ class Store:
             raise Corrupt(entry["digest"], "is not the manifest of an artifact") from None
         for layer in manifest["layers"]:
             self.blobs.check(layer)
-        idle = tuple(json.loads(entry["annotations"].get(layout.IDLE, "[]")))
-        return Stored(entry["digest"], layout.files_of(manifest), shape, idle)
+        remarks = tuple(Remark(*remark) for remark in layout.remarks_of(entry))
+        return Stored(entry["digest"], layout.files_of(manifest), shape, remarks)
 
     def _add(self, entry: dict[str, Any]) -> None:
         """Name a manifest in the index, in the place of one with the same kind and key."""

@@ -83,6 +83,14 @@ class Code(Enum):
     CORRUPT_BLOB = "SLM507", "corrupt-blob", _WARNING, "Blob in the store was corrupt"
     NOT_REPRODUCED = "SLM508", "not-reproduced", _ERROR, "Build differs from the locked digest", Exit.BUILD_FAILED
     BAD_EVALUATION_DATA = "SLM509", "bad-evaluation-data", _ERROR, "Evaluation data cannot be used"
+    STEP_INAPPLICABLE = (
+        "SLM510",
+        "step-inapplicable",
+        _ERROR,
+        "Recipe step does not apply to this model",
+        Exit.BUILD_FAILED,
+    )
+    STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from compiler.base.span import Span
 from compiler.blueprint.fleet_spec import FleetSpec
-from compiler.blueprint.spec import DeviceClassSpec, ModelSpec, RecipeSpec
+from compiler.blueprint.model_spec import ModelSpec
+from compiler.blueprint.recipe_spec import RecipeSpec
+from compiler.blueprint.spec import DeviceClassSpec
 from compiler.syntax.document import Document
 
 

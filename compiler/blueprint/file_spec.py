@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from compiler.blueprint.fleet_spec import FleetSpec
+from compiler.blueprint.model_spec import ModelSpec
+from compiler.blueprint.recipe_spec import RecipeSpec
 from compiler.blueprint.scalars import Name
-from compiler.blueprint.spec import DeviceClassSpec, ModelSpec, RecipeSpec, Spec
+from compiler.blueprint.spec import DeviceClassSpec, Spec
 
 API_VERSION = "slmc.dev/v1alpha1"
 KIND = "Blueprint"

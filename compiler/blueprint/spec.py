@@ -12,13 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
-from compiler.blueprint.scalars import (
-    ByteSize,
-    DateText,
-    RelativePath,
-    Share,
-    Version,
-)
+from compiler.blueprint.scalars import ByteSize, DateText
 
 
 class Spec(BaseModel):
@@ -45,105 +39,6 @@ class Spec(BaseModel):
             if inner["type"] == "default" and inner["schema"]["type"] == "nullable":
                 inner["schema"] = inner["schema"]["schema"]
         return schema
-
-
-class EvaluateSpec(Spec):
-    """What a model is measured on."""
-
-    data: Annotated[RelativePath, Field(description='JSON Lines in the workspace, one `{"text": …}` per line.')]
-    max_tokens: Annotated[int, Field(ge=256, le=10_000_000, description="How many tokens to read at most.")] = 16_384
-
-
-class ModelVersionSpec(Spec):
-    """One version of a model."""
-
-    source: Annotated[RelativePath, Field(description="Folder in the layout that onnxruntime-genai loads.")]
-
-
-class ModelSpec(Spec):
-    """A model with its versions."""
-
-    task: Annotated[Literal["text-generation"], Field(description="What the model does.")]
-    license: Annotated[str, Field(min_length=1, description="SPDX identifier of the model's licence.")]
-    evaluate: Annotated[EvaluateSpec, Field(description="What the model is measured on.")]
-    versions: Annotated[
-        dict[Version, ModelVersionSpec], Field(min_length=1, description="Versions by name, such as `1.4.0`.")
-    ]
-
-
-class OptimizeStep(Spec):
-    """ONNX Runtime's graph optimization, saved. Speed: fewer nodes. Size and quality: unchanged."""
-
-    kind: Literal["optimize"]
-    level: Annotated[
-        Literal["basic", "extended"], Field(description="`extended` also fuses nodes, for the CPU provider.")
-    ] = "extended"
-
-
-class QuantizeDynamicStep(Spec):
-    """8-bit weights and activations; activations are scaled at run time."""
-
-    kind: Literal["quantize"]
-    scheme: Literal["int8-dynamic"]
-    per_channel: Annotated[bool, Field(description="One scale for each output channel: same size, better quality.")] = (
-        True
-    )
-
-
-class QuantizeBlockwiseStep(Spec):
-    """4- or 8-bit weights in blocks that share one scale; activations stay as they are."""
-
-    kind: Literal["quantize"]
-    scheme: Literal["int4", "int8"]
-    block_size: Annotated[
-        Literal[16, 32, 64, 128, 256], Field(description="Weights that share a scale. Smaller: better and larger.")
-    ] = 32
-    symmetric: Annotated[bool, Field(description="Without zero points: a little smaller and worse.")] = False
-
-
-QuantizeStep = Annotated[QuantizeDynamicStep | QuantizeBlockwiseStep, Field(discriminator="scheme")]
-StepSpec = Annotated[OptimizeStep | QuantizeStep, Field(discriminator="kind")]
-
-
-class SizeGate(Spec):
-    max: Annotated[ByteSize, Field(description="The most that is allowed, such as 450MiB.")]
-
-
-class NumberCeiling(Spec):
-    max: Annotated[float, Field(ge=0, description="The most that is allowed.")]
-
-
-class NumberFloor(Spec):
-    min: Annotated[float, Field(ge=0, description="The least that is allowed.")]
-
-
-class ShareFloor(Spec):
-    min: Annotated[Share, Field(description="The least that is allowed, such as 95%.")]
-
-
-class GatesSpec(Spec):
-    """Limits that the result must keep. A gate that fails stops the release (exit code 4)."""
-
-    perplexity: Annotated[NumberCeiling | None, Field(description="Of the result, on the evaluation data.")] = None
-    perplexity_ratio: Annotated[NumberCeiling | None, Field(description="Perplexity over the unoptimized model's.")] = (
-        None
-    )
-    kl_divergence: Annotated[
-        NumberCeiling | None, Field(description="Mean, in nats, of the next-token distribution.")
-    ] = None
-    top_one_agreement: Annotated[
-        ShareFloor | None, Field(description="Share of positions with the same best token.")
-    ] = None
-    size: Annotated[SizeGate | None, Field(description="All files of the result.")] = None
-    tokens_per_second: Annotated[NumberFloor | None, Field(description="Measured on the build machine.")] = None
-    peak_memory: Annotated[SizeGate | None, Field(description="Measured on the build machine.")] = None
-
-
-class RecipeSpec(Spec):
-    """Ordered optimization steps, and the gates that their result must pass."""
-
-    steps: Annotated[list[StepSpec], Field(min_length=1, description="What is done to the model, in this order.")]
-    gates: Annotated[GatesSpec, Field(description="Limits that the result must keep.")] = GatesSpec.model_construct()
 
 
 class PriceSpec(Spec):

@@ -9,8 +9,9 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
-from compiler.blueprint.spec import RecipeSpec
-from compiler.fleet.graph import Gate, Model, Recipe, Step
+from compiler.blueprint.recipe_spec import RecipeSpec
+from compiler.blueprint.step_spec import step_paths
+from compiler.fleet.graph import Gate, Model, Recipe, Step, StepFile
 from compiler.fleet.paths import normal
 from compiler.fleet.places import part
 
@@ -76,7 +77,15 @@ def _recipe(name: str, spec: RecipeSpec, blueprint: Blueprint) -> Recipe:
     """Gates come in the order in which the format lists them, not in the order of writing."""
     places = blueprint.places
     steps = tuple(
-        Step(step.kind, step.model_dump(by_alias=True, exclude={"kind"}), places.value("recipes", name, "steps", index))
+        Step(
+            step.kind,
+            step.model_dump(by_alias=True, exclude={"kind"}, exclude_none=True),
+            places.value("recipes", name, "steps", index),
+            tuple(
+                StepFile(".".join(path), normal(value), places.value("recipes", name, "steps", index, *path))
+                for path, value in step_paths(step)
+            ),
+        )
         for index, step in enumerate(spec.steps)
     )
     gates = tuple(

@@ -37,6 +37,17 @@ class Step:
     kind: str
     parameters: Mapping[str, Any]
     place: Span = field(compare=False, repr=False)
+    files: tuple[StepFile, ...] = ()
+    """What the parameters name in the workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFile:
+    """A file or folder that a step reads beside the model: `key` is the parameter that names it."""
+
+    key: str
+    path: str
+    place: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
+from compiler.blueprint.step_spec import step_paths
 
 _URL = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -54,9 +55,20 @@ def _too_long(path: bytes) -> bool:
 
 
 def check_paths(workspace: Path, blueprint: Blueprint) -> list[Diagnostic]:
-    """The faults of all paths of all declared models, used or not. Inventories check theirs when they are read."""
-    found = (fault(workspace, path, place) for path, place in _model_paths(blueprint))
-    return [diagnostic for diagnostic in found if diagnostic]
+    """The faults of all paths of all declared models and recipes, used or not.
+
+    Inventories check theirs when they are read.
+    """
+    named = (*_model_paths(blueprint), *recipe_paths(blueprint))
+    return [found for path, place in named if (found := fault(workspace, path, place))]
+
+
+def recipe_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:
+    """The paths that the steps of all recipes name."""
+    for name, recipe in blueprint.recipes.items():
+        for number, step in enumerate(recipe.steps):
+            for keys, path in step_paths(step):
+                yield path, blueprint.places.value("recipes", name, "steps", number, *keys)
 
 
 def _model_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:

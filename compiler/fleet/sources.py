@@ -1,9 +1,9 @@
-"""The digests of what builds start from: model folders and evaluation data."""
+"""Model folders, and the files in them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
-from compiler.fleet.graph import Fleet, Model
-from compiler.fleet.paths import fault
+from compiler.fleet.paths import fault, recipe_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,6 @@ class ModelSource:
         return sum(file.size for file in self.files)
 
 
-def models_of(fleets: Iterable[Fleet]) -> list[Model]:
-    """Every model version that some run uses, by id."""
-    found = {run.model.id: run.model for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs}
-    return [found[id] for id in sorted(found)]
-
-
 def check_sources(workspace: Path, blueprint: Blueprint) -> list[Diagnostic]:
     """Report every declared source and evaluation file that is not there or cannot be one, used or not.
 
@@ -60,7 +53,18 @@ def check_sources(workspace: Path, blueprint: Blueprint) -> list[Diagnostic]:
         place = blueprint.places.value("models", name, "evaluate", "data")
         if fault(workspace, model.evaluate.data, place) is None:
             diagnostics += _file_findings(workspace, model.evaluate.data, place)
+    for path, place in recipe_paths(blueprint):
+        if fault(workspace, path, place) is None:
+            diagnostics += _step_file_findings(workspace, path, place)
     return diagnostics
+
+
+def _step_file_findings(workspace: Path, path: str, place: Span) -> list[Diagnostic]:
+    folder = workspace / path
+    if not folder.is_dir():
+        return _file_findings(workspace, path, place)
+    names = [f"{path}/{inner.relative_to(folder).as_posix()}" for inner in _walk(folder)]
+    return [finding for name in names for finding in _file_findings(workspace, name, place)]
 
 
 def _source_findings(workspace: Path, source: str, place: Span) -> list[Diagnostic]:
@@ -92,45 +96,8 @@ def _missing(message: str, place: Span) -> Diagnostic:
     return Diagnostic(Code.MISSING_FILE, message, place, help=help)
 
 
-def fingerprint(
-    workspace: Path, fleets: Iterable[Fleet], known: Mapping[str, ModelSource]
-) -> tuple[dict[str, ModelSource], list[Diagnostic]]:
-    """Take the digests of every model in use, by model id.
-
-    External data is part of the folder and therefore of the digest: weights that change
-    under an unchanged `.onnx` file are seen. A folder that is absent (models need not be in
-    Git) counts as unchanged when `known` has its model.
-    """
-    sources: dict[str, ModelSource] = {}
-    diagnostics: list[Diagnostic] = []
-    for model in models_of(fleets):
-        folder, data = workspace / model.source, workspace / model.evaluation_data
-        last = known.get(model.id)
-        try:
-            if last is not None and not folder.exists():
-                files, digest = last.files, last.digest
-            else:
-                files = _files(folder)
-                digest = digests.of_value([[file.name, file.digest] for file in files])
-            evaluation = last.evaluation if last is not None and not data.exists() else _evaluation(model, data)
-        except OSError as error:
-            diagnostics.append(_unreadable(model, error))
-            continue
-        sources[model.id] = ModelSource(model.id, files, digest, evaluation)
-    return sources, diagnostics
-
-
-def _evaluation(model: Model, data: Path) -> str:
-    return digests.of_value([digests.of_file(data), model.evaluation_tokens])
-
-
-def _unreadable(model: Model, error: OSError) -> Diagnostic:
-    in_data = str(error.filename or "").endswith(model.evaluation_data)
-    name, place = (model.evaluation_data, model.evaluation_place) if in_data else (model.source, model.place)
-    return Diagnostic(Code.CANNOT_READ, f"`{name}` cannot be read: {error.strerror}.", place)
-
-
-def _files(folder: Path) -> tuple[SourceFile, ...]:
+def listed(folder: Path) -> tuple[SourceFile, ...]:
+    """Every file below a folder but hidden ones, with size and digest, by name. Raises OSError."""
     found = [
         SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size, digests.of_file(path))
         for path in _walk(folder)

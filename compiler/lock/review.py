@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.bundle.bundles import levels_for
+from compiler.fleet.fingerprint import Inputs
 from compiler.fleet.graph import Cohort, Fleet
-from compiler.fleet.sources import ModelSource
 from compiler.lock.before import Before, held, read_index, recorded
 from compiler.lock.lock import Lock, baseline
 from compiler.plan.coarse import Index, coarse_difference, coarse_index_changes, index_rows
@@ -53,14 +53,14 @@ class State:
 
 
 def compare_states(
-    before: Before, old: State, new: State, sources: Mapping[str, ModelSource], tools: Tools, names: tuple[str, ...]
+    before: Before, old: State, new: State, inputs: Inputs, tools: Tools, names: tuple[str, ...]
 ) -> tuple[Review, list[Diagnostic]]:
     """What a compile of `new` changes in `old`, of the fleets `names` or of all.
 
     Without a blueprint in `before` there is an index at most: then the plan is coarser.
     """
-    since = plan(new.fleets, sources, baseline(old.lock), tools)
-    now = plan(new.fleets, sources, baseline(new.lock), tools)
+    since = plan(new.fleets, inputs, baseline(old.lock), tools)
+    now = plan(new.fleets, inputs, baseline(new.lock), tools)
     earlier = recorded(old.lock)
     known = known_artifacts(since, now, earlier, recorded(new.lock))
     changed = artifact_changes(new.fleets, since, earlier, known)

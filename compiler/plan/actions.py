@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from compiler.base import digests
 from compiler.fleet.graph import Model, Recipe
 from compiler.fleet.sources import ModelSource
 
@@ -34,6 +35,14 @@ class BuildKey:
     """Per step: kind, version and all parameters, as plain JSON values."""
     tools: Mapping[str, str]
     """Distribution name → version, of the libraries that make the bytes."""
+
+    @property
+    def digest(self) -> str:
+        return self.after(len(self.steps))
+
+    def after(self, count: int) -> str:
+        """The key of what the first `count` steps make. Recipes that begin alike share these."""
+        return digests.of_value({"source": self.source, "steps": list(self.steps[:count]), "tools": dict(self.tools)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +74,12 @@ class Action:
     recipe: Recipe
     source: ModelSource
     inputs: BuildKey
-    key: str
-    """sha256 of `inputs`."""
     locked: Locked | None
     """What the last lock says of the artifact of this name; with KEEP, still true."""
+
+    @property
+    def key(self) -> str:
+        return self.inputs.digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.base import digests
-from compiler.fleet.graph import Fleet, Recipe, Run
+from compiler.fleet.fingerprint import Inputs
+from compiler.fleet.graph import Fleet, Recipe, Run, Step
 from compiler.fleet.sources import ModelSource
 from compiler.plan.actions import Action, Baseline, BuildKey, Locked, Plan, Reason, Verb
 
@@ -20,47 +21,52 @@ class Tools:
     libraries: Mapping[str, str]
 
 
-def plan(fleets: Iterable[Fleet], sources: Mapping[str, ModelSource], baseline: Baseline, tools: Tools) -> Plan:
+def plan(fleets: Iterable[Fleet], inputs: Inputs, baseline: Baseline, tools: Tools) -> Plan:
     """One action for each distinct artifact that some run needs, in the order of their names.
 
-    A model without an entry in `sources` could not be read; it was reported and is left out.
+    A model without an entry in `inputs` could not be read; it was reported and is left out.
     """
     wanted = _wanted(fleets)
     actions = tuple(
-        _action(name, run, sources[run.model.id], baseline, tools)
+        _action(name, run, inputs, baseline, tools)
         for name, run in sorted(wanted.items())
-        if run.model.id in sources
+        if run.model.id in inputs.models
     )
     return Plan(actions, tuple(sorted(set(baseline.artifacts) - set(wanted))))
 
 
 def step_name(kind: str, parameters: Mapping[str, Any]) -> str:
-    """The name under which a step's version is kept: `optimize`, `quantize/int4`."""
-    return f"{kind}/{parameters['scheme']}" if "scheme" in parameters else kind
+    """The name under which a step's version is kept: `optimize`, `quantize/int4`, `prune/heads`, `convert/litert`."""
+    variant = next((parameters[key] for key in ("scheme", "format", "method") if key in parameters), None)
+    return f"{kind}/{variant}" if variant else kind
 
 
-def build_key(model: ModelSource, recipe: Recipe, tools: Tools) -> BuildKey:
-    steps = tuple(
-        {"kind": step.kind, "version": tools.steps[step_name(step.kind, step.parameters)], **step.parameters}
-        for step in recipe.steps
+def build_key(model: ModelSource, recipe: Recipe, inputs: Inputs, tools: Tools) -> BuildKey:
+    return BuildKey(
+        model.digest, tuple(_step_key(step, inputs.files, tools) for step in recipe.steps), dict(tools.libraries)
     )
-    return BuildKey(model.digest, steps, dict(tools.libraries))
+
+
+def _step_key(step: Step, files: Mapping[str, str], tools: Tools) -> Mapping[str, Any]:
+    version = tools.steps[step_name(step.kind, step.parameters)]
+    read = {file.key: files[file.path] for file in step.files}
+    return {"kind": step.kind, "version": version, **step.parameters, **({"files": read} if read else {})}
 
 
 def _wanted(fleets: Iterable[Fleet]) -> dict[str, Run]:
     return {run.artifact: run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs}
 
 
-def _action(name: str, run: Run, source: ModelSource, baseline: Baseline, tools: Tools) -> Action:
-    inputs = build_key(source, run.recipe, tools)
-    key = digests.of_value({"source": inputs.source, "steps": list(inputs.steps), "tools": dict(inputs.tools)})
+def _action(name: str, run: Run, inputs: Inputs, baseline: Baseline, tools: Tools) -> Action:
+    source = inputs.models[run.model.id]
+    key = build_key(source, run.recipe, inputs, tools)
     locked = baseline.artifacts.get(name)
-    reason = _reason(locked, inputs, key, source)
+    reason = _reason(locked, key, source)
     verb = Verb.KEEP if reason is Reason.UNCHANGED else Verb.BUILD
-    return Action(verb, reason, name, run.model, run.recipe, source, inputs, key, locked)
+    return Action(verb, reason, name, run.model, run.recipe, source, key, locked)
 
 
-def _reason(locked: Locked | None, inputs: BuildKey, key: str, source: ModelSource) -> Reason:
+def _reason(locked: Locked | None, inputs: BuildKey, source: ModelSource) -> Reason:
     """The first difference, in the order in which a reader would look for it."""
     if locked is None:
         return Reason.NEW
@@ -70,4 +76,4 @@ def _reason(locked: Locked | None, inputs: BuildKey, key: str, source: ModelSour
         return Reason.RECIPE
     if locked.evaluation != source.evaluation:
         return Reason.EVALUATION
-    return Reason.UNCHANGED if locked.key == key else Reason.TOOLS
+    return Reason.UNCHANGED if locked.key == inputs.digest else Reason.TOOLS

@@ -14,8 +14,8 @@ from compiler.artifact.store import Store
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
+from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Recipe, Step
-from compiler.fleet.sources import fingerprint
 from compiler.plan.actions import Baseline, Locked, Plan
 from compiler.plan.planner import Tools, plan
 from tests.artifact import tiny

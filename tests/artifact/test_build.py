@@ -16,8 +16,8 @@ from compiler.artifact.build import build
 from compiler.artifact.gates import check_gates
 from compiler.artifact.store import Store
 from compiler.base.codes import Code
+from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Gate, Recipe
-from compiler.fleet.sources import fingerprint
 from compiler.plan.actions import Baseline, Verb
 from compiler.plan.planner import plan
 from tests.artifact import tiny
@@ -170,7 +170,7 @@ from compiler.artifact.gates import check_gates
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
 from compiler.fleet.graph import Recipe, Step
-from compiler.fleet.sources import fingerprint
+from compiler.fleet.fingerprint import fingerprint
 from compiler.plan.actions import Baseline
 from compiler.plan.planner import Tools, plan
 from dataclasses import replace

@@ -11,6 +11,7 @@ import pytest
 from compiler.artifact.artifact import Artifact, Artifacts, File, Speed
 from compiler.artifact.gates import check_gates, held
 from compiler.base.codes import Code
+from compiler.fleet.fingerprint import Inputs
 from compiler.fleet.graph import Gate
 from compiler.plan.actions import Baseline, Plan
 from compiler.plan.planner import Tools, plan
@@ -22,7 +23,7 @@ SPEED = Speed(100.0, 80 * MIB, "a processor, 2 threads, onnxruntime 1.0")
 def planned(*gates: Gate) -> Plan:
     run = replace(RUN, recipe=replace(RECIPE, gates=gates))
     tools = Tools({"optimize": 1, "quantize/int4": 1}, {})
-    return plan([fleet_of(run)], {MODEL_SOURCE.model: MODEL_SOURCE}, Baseline(), tools)
+    return plan([fleet_of(run)], Inputs({MODEL_SOURCE.model: MODEL_SOURCE}), Baseline(), tools)
 
 
 def findings(gate: Gate, artifact: Artifact) -> list[tuple[Code, str]]:

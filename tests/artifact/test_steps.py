@@ -16,11 +16,11 @@ from onnx import numpy_helper
 
 from compiler.artifact import graphs
 from compiler.artifact.decoder import Decoder
-from compiler.artifact.steps.chain import apply_all
 from compiler.artifact.steps.embedding import quantize_embeddings
 from compiler.artifact.steps.table import STEPS
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from tests.artifact import tiny
+from tests.artifact.stepping import chained
 
 OPTIMIZE = {"name": "optimize", "parameters": {"level": "extended"}}
 DYNAMIC = {"name": "quantize/int8-dynamic", "parameters": {"scheme": "int8-dynamic", "perChannel": True}}
@@ -29,9 +29,10 @@ INT8 = {"name": "quantize/int8", "parameters": {"scheme": "int8", "blockSize": 6
 
 _BUILD = """
 import json, sys
-from compiler.artifact.steps.chain import apply_all
+from pathlib import Path
+from tests.artifact.stepping import chained
 source, target, steps = sys.argv[1:]
-print(json.dumps(apply_all(source, target, json.loads(steps), lambda event: None)))
+print(json.dumps(chained(Path(source), Path(target), json.loads(steps))))
 """
 
 
@@ -41,8 +42,7 @@ def model(repository: Path) -> Path:
 
 
 def make(folder: Path, target: Path, *steps: dict[str, Any]) -> dict[str, Any]:
-    target.mkdir(parents=True)
-    return apply_all(str(folder / "model.onnx"), str(target / "model.onnx"), list(steps), lambda event: None)
+    return chained(folder / "model.onnx", target / "model.onnx", list(steps))
 
 
 def operators(folder: Path) -> dict[str, int]:

@@ -228,8 +228,8 @@ def test_where_the_store_is(environment: dict[str, str], root: str) -> None:
     ("written", "broken"),
     [
         ('"digest": "sha256:', '"digest": "../../../'),
-        ('"dev.slmc.idle": "[]"', '"dev.slmc.idle": "3"'),
-        ('"dev.slmc.idle": "[]"', '"dev.slmc.idle": "[\\"x\\"]"'),
+        ('"dev.slmc.remarks": "[]"', '"dev.slmc.remarks": "3"'),
+        ('"dev.slmc.remarks": "[]"', '"dev.slmc.remarks": "[\\"x\\"]"'),
         ('"dev.slmc.name": "assistant-1.0-int4"', '"dev.slmc.name": 3'),
     ],
 )

@@ -8,8 +8,9 @@ import pytest
 from pydantic import Field
 
 from compiler.blueprint.door import check
+from compiler.blueprint.recipe_spec import RecipeSpec
 from compiler.blueprint.scalars import Name
-from compiler.blueprint.spec import RecipeSpec, Spec
+from compiler.blueprint.spec import Spec
 from compiler.blueprint.target_spec import TargetFileSpec, TargetSpec
 from compiler.syntax.read import parse
 
@@ -64,10 +65,10 @@ def test_a_wrong_target() -> None:
 @pytest.mark.parametrize(
     ("key", "way"),
     [
-        ("quantize: 1", "Known: `kind`, `level`."),
-        ("optimize: {}", "Known: `kind`, `level`."),
+        ("quantize: 1", "Known: `kind`, `level`, `transformer`."),
+        ("optimize: {}", "Known: `kind`, `level`, `transformer`."),
         ("scheme: int4", "`scheme` goes with `kind: quantize`."),
-        ("blockSize: 32", "`blockSize` goes with `kind: quantize`."),
+        ("blockSize: 32", "`blockSize` goes with `kind: quantize` or `package`."),
     ],
 )
 def test_a_key_that_is_spelt_like_a_tag_is_a_key(key: str, way: str) -> None:

@@ -10,7 +10,8 @@ from compiler.base.span import Source, Span
 from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.file_spec import SECTIONS, BlueprintSpec, EnvelopeSpec
 from compiler.blueprint.merge import merge
-from compiler.blueprint.spec import OptimizeStep, RecipeSpec
+from compiler.blueprint.recipe_spec import RecipeSpec
+from compiler.blueprint.step_spec import OptimizeStep
 from compiler.syntax.document import Document, Mapping
 from compiler.syntax.read import parse, read_all
 

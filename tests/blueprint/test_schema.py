@@ -128,7 +128,11 @@ def test_the_schema_and_the_door_agree() -> None:
 def test_a_step_is_an_enum_of_its_kinds() -> None:
     """What completion needs: the tags as an enum, and the keys of one kind only after its tag."""
     items = blueprint_schema()["definitions"]["RecipeSpec"]["properties"]["steps"]["items"]
-    assert items["properties"] == {"kind": {"type": "string", "enum": ["optimize", "quantize"]}}
+    kinds = [
+        "optimize", "quantize", "prune", "sparse-encode", "fix-shapes", "convert-opset", "extract", "merge-adapter",
+        "ort-format", "package", "convert",
+    ]  # fmt: skip
+    assert items["properties"] == {"kind": {"type": "string", "enum": kinds}}
     assert items["required"] == ["kind"]
     assert items["allOf"][0] == {
         "if": {"properties": {"kind": {"const": "optimize"}}, "required": ["kind"]},

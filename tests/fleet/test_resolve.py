@@ -29,7 +29,19 @@ SMALL = Recipe(
     "small",
     (
         Step("optimize", {"level": "extended"}, PLACE),
-        Step("quantize", {"scheme": "int4", "blockSize": 64, "symmetric": False}, PLACE),
+        Step(
+            "quantize",
+            {
+                "scheme": "int4",
+                "method": "rtn",
+                "blockSize": 64,
+                "symmetric": False,
+                "embeddings": "int8",
+                "head": "quantize",
+                "activations": "int8",
+            },
+            PLACE,
+        ),
     ),
     (
         Gate("perplexity", "max", 20.0, PLACE),

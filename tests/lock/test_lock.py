@@ -11,6 +11,7 @@ import pytest
 
 from compiler.artifact.artifact import Speed
 from compiler.base.codes import Code
+from compiler.fleet.fingerprint import Inputs
 from compiler.lock.lock import Committed, Lock, baseline, from_lock, locked_sources, make
 from compiler.lock.text import dump, read
 from compiler.plan.actions import Baseline, Plan, Reason
@@ -22,7 +23,7 @@ COMMITTED = Committed({"shops/pi/systemd": digest("9")}, {"shops/devices.csv": d
 
 
 def planned(last: Baseline | None = None) -> Plan:
-    return plan([FLEET], {MODEL.id: MODEL_SOURCE}, last or Baseline(), TOOLS)
+    return plan([FLEET], Inputs({MODEL.id: MODEL_SOURCE}), last or Baseline(), TOOLS)
 
 
 def lock() -> Lock:
@@ -52,7 +53,7 @@ def test_other_versions_of_the_tools_are_no_obstacle() -> None:
 
 
 def test_changed_source_makes_the_lock_outdated() -> None:
-    changed = plan([FLEET], {MODEL.id: replace(MODEL_SOURCE, digest=digest("f"))}, baseline(lock()), TOOLS)
+    changed = plan([FLEET], Inputs({MODEL.id: replace(MODEL_SOURCE, digest=digest("f"))}), baseline(lock()), TOOLS)
     _, (finding,) = from_lock(changed, lock())
     assert finding.code is Code.LOCK_OUTDATED
     assert finding.message == "Artifact `assistant-1.4.0-int4` has to be built: the model's files changed."

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from compiler.fleet.fingerprint import Inputs
 from compiler.plan.actions import Action, Baseline, Locked, Plan, Reason, Verb
 from compiler.plan.planner import Tools, plan
 from tests.values import FLEET, MODEL, MODEL_SOURCE, RECIPE, RUN, digest, fleet_of
@@ -18,7 +19,7 @@ STEPS = (
 
 
 def planned(tools: Tools = TOOLS, baseline: Baseline | None = None) -> Action:
-    (action,) = plan([FLEET], {MODEL.id: MODEL_SOURCE}, baseline or Baseline(), tools).actions
+    (action,) = plan([FLEET], Inputs({MODEL.id: MODEL_SOURCE}), baseline or Baseline(), tools).actions
     return action
 
 
@@ -69,7 +70,7 @@ def test_library_version_is_part_of_the_key() -> None:
 
 def test_runs_with_one_model_and_recipe_share_an_artifact() -> None:
     fleets = [FLEET, replace(fleet_of(replace(RUN, name="other", threads=1)), name="second")]
-    assert [action.name for action in plan(fleets, {MODEL.id: MODEL_SOURCE}, Baseline(), TOOLS).actions] == [
+    assert [action.name for action in plan(fleets, Inputs({MODEL.id: MODEL_SOURCE}), Baseline(), TOOLS).actions] == [
         "assistant-1.4.0-int4"
     ]
 
@@ -77,9 +78,9 @@ def test_runs_with_one_model_and_recipe_share_an_artifact() -> None:
 def test_what_no_run_needs_is_dropped() -> None:
     entry = locked(planned()).artifacts["assistant-1.4.0-int4"]
     fleet = fleet_of(replace(RUN, recipe=replace(RECIPE, name="int8")))
-    result = plan([fleet], {MODEL.id: MODEL_SOURCE}, Baseline({"assistant-1.4.0-int4": entry}), TOOLS)
+    result = plan([fleet], Inputs({MODEL.id: MODEL_SOURCE}), Baseline({"assistant-1.4.0-int4": entry}), TOOLS)
     assert result == Plan(result.actions, ("assistant-1.4.0-int4",))
 
 
 def test_model_that_could_not_be_read_is_left_out() -> None:
-    assert plan([FLEET], {}, Baseline(), TOOLS) == Plan((), ())
+    assert plan([FLEET], Inputs({}), Baseline(), TOOLS) == Plan((), ())

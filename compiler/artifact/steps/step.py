@@ -1,0 +1,77 @@
+"""The contract of a recipe step: what a module of this package gets, gives and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Refused(Exception):
+    """The step does not apply to the model as it is.
+
+    The text is a sentence that names the node or tensor; `code` is the name of a Code that is an error.
+    """
+
+    def __init__(self, message: str, code: str = "STEP_INAPPLICABLE") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that the step did not do, or did otherwise than its reader would think; a warning.
+
+    `code` is the name of a Code that is a warning, the message a sentence.
+    """
+
+    message: str
+    code: str = "STEP_PARTIAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a step did. `report` holds plain JSON values for people: figures per tensor, what was fused."""
+
+    changed: bool
+    remarks: tuple[Remark, ...] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a step works with beside its input."""
+
+    model: Path
+    """The folder of the model as it came: tokenizer, configuration, PyTorch weights."""
+    scratch: Path
+    """An empty folder for unfinished work, on the file system of the target."""
+    threads: int
+    tell: Callable[[float], None]
+    """Gets the share of the work that is done, between 0 and 1."""
+    files: Mapping[str, Path]
+    """Files and folders of the workspace that the configuration names, by its keys: `calibrate.data`."""
+
+
+class Step(Protocol):
+    """A module of this package."""
+
+    VERSION: int
+    """Raised whenever the step's output changes: it is part of the artifact's key."""
+
+    REPRODUCIBLE: bool
+    """Whether the same input gives the same bytes on every machine."""
+
+    SUFFIX: str
+    """Of the file that it makes: `.onnx`, `.ort`, `.tflite`."""
+
+    Configuration: Any
+    """A frozen dataclass, whose fields are the step's parameters in snake_case."""
+
+    def apply(self, source: Path, target: Path, configuration: Any, bench: Bench) -> Effect:
+        """Make the file `target` from the file `source`, whose external data lies beside it.
+
+        Whatever else it writes into the target's folder belongs to the artifact, under its path there. Raises Refused
+        when the model does not suit the step, and any other exception when it fails.
+        """

@@ -1,0 +1,40 @@
+"""Steps one after the other, in this process, as a build takes them each in its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from compiler.artifact.steps.apply import apply_step
+
+
+def chained(source: Path, target: Path, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make the file `target`, and what lies beside it, from the file `source` of a model's folder.
+
+    Each step has a `name`, `parameters` and perhaps `files`. Gives `idle` (the numbers of steps without effect),
+    `remarks` and `reports` of all steps, and the result's `weight_bytes`; or what the step that refused gives, with
+    its number as `failed`.
+    """
+    work = target.parent / "work"
+    current = source
+    idle: list[int] = []
+    remarks: list[Any] = []
+    reports: list[Any] = []
+    made: dict[str, Any] = {}
+    for number, step in enumerate(steps):
+        folder, scratch = work / f"step-{number}", work / f"scratch-{number}"
+        folder.mkdir(parents=True)
+        scratch.mkdir()
+        bench = {"model": str(source.parent), "scratch": str(scratch), "threads": 2, "files": step.get("files", {})}
+        made = apply_step(step["name"], step["parameters"], str(current), str(folder), bench, lambda share: None)
+        if "refused" in made:
+            return {"failed": number, **made}
+        idle += [] if made["changed"] else [number]
+        remarks += made["remarks"]
+        reports.append(made["report"])
+        current = folder / made["graph"]
+    for path in current.parent.iterdir():
+        path.replace(target.with_name(target.name + path.name.removeprefix(current.name)))
+    shutil.rmtree(work)
+    return {"idle": idle, "remarks": remarks, "reports": reports, "weight_bytes": made["weight_bytes"]}
