@@ -1,0 +1,51 @@
+"""Texts as what a model's graph takes: token ids, masks, positions, and empty caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compiler.artifact.configuration import TOKENIZER, cache_sizes
+
+_KINDS = {
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(float16)": np.float16,
+    "tensor(float)": np.float32,
+}
+
+
+def feeds(folder: Path, inputs: Iterable[Any], texts: Iterable[str], max_tokens: int) -> Iterator[Mapping[str, Any]]:
+    """One feed for each text of a token or more, batch 1, numpy arrays by input name.
+
+    `folder` is the model's, for its tokenizer and configuration; `inputs` are a session's (`get_inputs()`). Raises
+    ValueError for an input that no language model has.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    listed = list(inputs)
+    for text in texts:
+        if ids := tokenizer.encode(text).ids[:max_tokens]:
+            yield {value.name: _fed(folder, value, ids) for value in listed}
+
+
+def _fed(folder: Path, value: Any, ids: list[int]) -> Any:
+    kind = _KINDS[value.type]
+    if value.name == "input_ids":
+        return np.array([ids], kind)
+    if value.name == "attention_mask":
+        return np.ones((1, len(ids)), kind)
+    if value.name == "token_type_ids":
+        return np.zeros((1, len(ids)), kind)
+    if value.name == "position_ids":
+        return np.arange(len(ids), dtype=kind)[None]
+    if value.name.startswith("past_key_values."):
+        heads, size = cache_sizes(folder, value.shape)
+        return np.zeros((1, heads, 0, size), kind)
+    raise ValueError(f"nothing is known of input `{value.name}`")
