@@ -14,6 +14,7 @@ from compiler.blueprint.blueprint import Blueprint
 from compiler.bundle.bundles import Bundles
 from compiler.bundle.targets import Target
 from compiler.fit.check import Estimate
+from compiler.fit.choose import Decision
 from compiler.fleet.graph import Fleet
 from compiler.lock.changes import Tree
 from compiler.plan.actions import Plan
@@ -40,6 +41,7 @@ class Outcome:
     targets: Mapping[str, Target] = field(default_factory=dict)
     plan: Plan | None = None
     artifacts: Artifacts | None = None
+    decisions: tuple[Decision, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     bundles: Bundles | None = None
     tree: Tree | None = None
