@@ -12,6 +12,7 @@ from typing import Any
 
 from compiler.artifact import layout, machine, texts
 from compiler.artifact.artifact import Shape
+from compiler.artifact.configuration import CONFIG
 from compiler.artifact.process import Failed, run
 from compiler.artifact.store import Label, Remark, Store, Stored
 from compiler.base import digests, files
@@ -142,10 +143,9 @@ def _files(action: Action, source: Source, graph: Path) -> Mapping[str, Path]:
     """The artifact's files: what the last step made, and what the model's folder has beside its old graph."""
     carried = {file.name: source.folder / file.name for file in source.carried(action.source)}
     at = PurePosixPath(source.graph).parent
-    made = {
-        (at / path.relative_to(graph.parent)).as_posix(): path for path in graph.parent.rglob("*") if path.is_file()
-    }
-    return carried | made
+    made = {path.relative_to(graph.parent).as_posix(): path for path in graph.parent.rglob("*") if path.is_file()}
+    # A configuration that a step wrote takes the place of the model's, wherever in the folder the graph lies.
+    return carried | {name if name == CONFIG else (at / name).as_posix(): path for name, path in made.items()}
 
 
 def _unusable(action: Action, problem: Mapping[str, str]) -> Diagnostic:

@@ -92,6 +92,7 @@ class Code(Enum):
         Exit.BUILD_FAILED,
     )
     STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
+    CUSTOM_OPERATOR = "SLM514", "custom-operator", _ERROR, "Model has an operator that onnxruntime does not have"
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"
