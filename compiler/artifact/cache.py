@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compiler.artifact import layout
+from compiler.artifact import exports, layout
 from compiler.artifact.blobs import Corrupt
 from compiler.artifact.store import Entry, Label, Store
 from compiler.base import files
@@ -87,6 +87,7 @@ def prune(store: Store, keep: Collection[str] | None) -> Pruned:
             store.write_index([entry for entry, _ in remaining])
         named = set().union(*(_named(store, entry, manifest) for entry, manifest in remaining))
         freed = _sweep_blobs(store, named) + _sweep_unfinished(store)
+        freed += exports.sweep(store, {_label(entry).source for entry, _ in remaining if layout.key_of(entry)})
     stays = [entry for entry, _ in remaining]
     gone = [entry for entry in index if entry.get("artifactType") == layout.ARTIFACT and entry not in stays]
     return Pruned(tuple(sorted(_label(entry).name for entry in gone)), freed)
