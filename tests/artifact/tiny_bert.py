@@ -125,7 +125,9 @@ def _linear(w: Weights, name: str, x: Any) -> Any:
 
 def _norm(w: Weights, name: str, x: Any) -> Any:
     centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-12) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    return (
+        centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-12) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    )
 
 
 _ACTIVATIONS = {
