@@ -41,6 +41,9 @@ def source_fault(workspace: Path, source: str, place: Span) -> Diagnostic | None
 
 def fault(workspace: Path, path: str, place: Span) -> Diagnostic | None:
     """What forbids `path` as a path inside the workspace, if anything. Whether it exists is not looked at."""
+    if is_package(path):
+        help = "Put the files into the workspace, and write their path."
+        return Diagnostic(Code.BAD_VALUE, "Only a model's `source` can be a package.", place, help=help)
     if url := _URL.match(path):
         return Diagnostic(
             Code.BAD_VALUE,
