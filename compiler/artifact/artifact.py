@@ -45,14 +45,11 @@ class Quality:
 class Speed:
     """Measured on the build machine; never in the lock or a bundle."""
 
-    tokens_per_second: float | None
-    """Of a text generator."""
+    tokens_per_second: float
     peak_memory: int
-    """Bytes, of a process that loads the model and runs it."""
+    """Bytes, of a process that loads the model and generates."""
     host: str
     """What it was measured on: processor, threads, onnxruntime version. No host name."""
-    latency_ms: float | None = None
-    """Of an encoder: milliseconds for one text of 128 tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def build(
         building.measure(
             [action for action in plan.actions if action.model.id == id and action.name in building.stored]
         )
-    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.maker.findings
+    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.maker.models.findings
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class _Building:
 
         if not actions:
             return
-        source, findings = self.maker.source(actions[0])
+        source, findings = self.maker.models.source(actions[0])
         self.diagnostics += findings
         if source is None:
             return

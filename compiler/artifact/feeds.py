@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,10 @@ def feeds(folder: Path, inputs: Iterable[Any], texts: Iterable[str], max_tokens:
     listed = list(inputs)
     for text in texts:
         if ids := tokenizer.encode(text).ids[:max_tokens]:
-            yield {value.name: fed(folder, value, ids) for value in listed}
+            yield {value.name: _fed(folder, value, ids) for value in listed}
 
 
-def fed(folder: Path, value: Any, ids: Sequence[int]) -> Any:
-    """What the input `value` of a session gets for these tokens, batch 1."""
+def _fed(folder: Path, value: Any, ids: list[int]) -> Any:
     kind = _KINDS[value.type]
     if value.name == "input_ids":
         return np.array([ids], kind)

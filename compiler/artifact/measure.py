@@ -18,7 +18,7 @@ from compiler.fleet.graph import Model
 from compiler.plan.actions import Action
 
 EVALUATOR_VERSION = 1
-SPEED_VERSION = 3
+SPEED_VERSION = 2
 
 Folder = Callable[[Action], Path]
 """Gives an artifact's files under their names. Asked only when something is measured."""
@@ -119,8 +119,7 @@ class Bench:
         """The same, measured now and kept. Raises Failed."""
         self.progress(f"{action.name if digest else self.model.id}: measuring speed")
         folder = self.folder(action) if digest else self.original
-        request = {"folder": str(folder), "task": self.model.task, "threads": machine.threads()}
-        measured = run("speed", request)
+        measured = run("speed", {"folder": str(folder), "threads": machine.threads()})
         value = measured | {"host": machine.label()}
         self.store.put_record(layout.SPEED, _label(action, _speed_key(action, digest)), value, digest)
         return _speed(value)
@@ -131,7 +130,7 @@ def _speed_key(action: Action, digest: str | None) -> str:
 
 
 def _speed(value: Mapping[str, Any]) -> Speed:
-    return Speed(value["tokens_per_second"], value["peak_memory"], value["host"], value["latency_ms"])
+    return Speed(value["tokens_per_second"], value["peak_memory"], value["host"])
 
 
 def _evaluation_key(one: Wanted) -> str:

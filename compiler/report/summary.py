@@ -87,10 +87,9 @@ def _artifact_row(artifact: Artifact, original: Original | None) -> list[str]:
 
 
 def _speed(speed: Speed | None, before: Speed | None = None) -> list[str]:
-    if speed is None or speed.tokens_per_second is None:
-        return [_UNKNOWN, show_bytes(speed.peak_memory) if speed else _UNKNOWN]
-    rate = before.tokens_per_second if before else None
-    ratio = f" (×{speed.tokens_per_second / rate:.2f})" if rate else ""
+    if speed is None:
+        return [_UNKNOWN, _UNKNOWN]
+    ratio = f" (×{speed.tokens_per_second / before.tokens_per_second:.2f})" if before else ""
     return [f"{speed.tokens_per_second:.0f}{ratio}", show_bytes(speed.peak_memory)]
 
 

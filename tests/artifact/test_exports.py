@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compiler.artifact import cache, exports
-from compiler.artifact.make import Maker, Source
+from compiler.artifact.models import Models, Source
 from compiler.artifact.store import Store
 from compiler.base.codes import Code
 from compiler.fleet.fingerprint import fingerprint
@@ -44,8 +44,8 @@ def action_of(workspace: Path, recipe: Recipe = FAST, task: str = "embeddings") 
 
 
 def source_of(workspace: Path, store: Store, said: list[str], recipe: Recipe = FAST) -> Source:
-    maker = Maker(workspace, Store(store.root), said.append)
-    source, diagnostics = maker.source(action_of(workspace, recipe))
+    models = Models(workspace, Store(store.root), said.append)
+    source, diagnostics = models.source(action_of(workspace, recipe))
     assert diagnostics == []
     assert source is not None
     return source
@@ -120,15 +120,15 @@ def test_what_a_recipe_starts_from(workspace: Path, store: Store) -> None:
 def test_a_text_generator_without_a_graph_has_to_be_packaged_first(workspace: Path, store: Store) -> None:
     llama = {"model_type": "llama", "num_key_value_heads": 1, "head_dim": 8}
     tiny_bert.write(workspace / MODEL.source, **llama)
-    maker = Maker(workspace, store, lambda line: None)
-    source, [found] = maker.source(action_of(workspace, task="text-generation"))
+    models = Models(workspace, store, lambda line: None)
+    source, [found] = models.source(action_of(workspace, task="text-generation"))
     assert (source, found.code, found.message) == (
         None,
         Code.UNSUPPORTED_MODEL,
         "The folder has weights of a model of type `llama` and no `genai_config.json`. "
         "The recipe has to begin with `{kind: package, format: genai}`.",
     )
-    source, diagnostics = maker.source(action_of(workspace, PACKAGE, "text-generation"))
+    source, diagnostics = models.source(action_of(workspace, PACKAGE, "text-generation"))
     assert source is not None
     assert diagnostics == []
     assert source.start(PACKAGE) == workspace / MODEL.source / "model.safetensors"
@@ -139,8 +139,8 @@ def test_weights_that_are_no_numbers_are_told_at_the_source(workspace: Path, sto
     weights = tiny_bert.weights()
     weights["embeddings.LayerNorm.bias"][0] = float("nan")
     tiny_bert.write(workspace / MODEL.source, weights)
-    maker = Maker(workspace, store, lambda line: None)
-    source, [found] = maker.source(action_of(workspace))
+    models = Models(workspace, store, lambda line: None)
+    source, [found] = models.source(action_of(workspace))
     assert (source, found.code, found.span) == (None, Code.UNSUPPORTED_MODEL, MODEL.place)
     assert found.message == "Tensor `embeddings.LayerNorm.bias` has values that are no finite numbers."
     assert not (store.root / exports.FOLDER).exists()

@@ -13,9 +13,6 @@ from compiler.artifact.configuration import Unusable
 class Architecture(Protocol):
     """A module of this package."""
 
-    VERSION: int
-    """Raised whenever the graph changes: it is part of the key that an export is kept under."""
-
     TASKS: frozenset[str]
     """What a blueprint's `task` may be."""
 

@@ -21,7 +21,6 @@ from compiler.artifact.architectures.graph import Graph, Value
 from compiler.artifact.checkpoint import CONFIG, FLOATS, Checkpoint
 from compiler.artifact.configuration import Unusable
 
-VERSION = 1
 TASKS = frozenset({"embeddings", "text-classification"})
 
 _MASKED = -10000.0
