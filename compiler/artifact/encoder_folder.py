@@ -36,6 +36,7 @@ def context_length(folder: Path) -> int:
     # Tokenizers without a limit say 10 to the power of 30.
     lengths = [value for value in found if isinstance(value, int) and 2 <= value <= LONGEST_CONTEXT]
     if not lengths:
+        read_json(folder / CONFIG)
         raise Unusable("UNSUPPORTED_MODEL", f"`{CONFIG}` has no usable `max_position_embeddings`.")
     return min(lengths)
 
