@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from compiler.artifact import machine
-from compiler.artifact.checkpoint import WEIGHTS
 from compiler.artifact.models import Models, Source, label_of, refuse_full_disk
 from compiler.artifact.process import Failed, run
 from compiler.artifact.store import Remark, Store, Stored
@@ -37,8 +36,8 @@ class Maker:
         if source is None:
             return None, diagnostics
         with self.store.scratch() as scratch:
-            current, made, remarks = source.start(action.recipe), None, []
-            model = current.parent if current.name == WEIGHTS else source.folder
+            current, model = source.start(action.recipe)
+            made, remarks = None, []
             for number, step in enumerate(action.recipe.steps):
                 target, work = scratch / f"step-{number}", scratch / f"work-{number}"
                 target.mkdir()

@@ -54,16 +54,17 @@ class Source:
     shape: Shape
     checkpoint: Path | None = None
 
-    def start(self, recipe: Recipe) -> Path:
-        """The file that the recipe's first step gets; of a Hugging Face folder with shards, one that is not there."""
+    def start(self, recipe: Recipe) -> tuple[Path, Path]:
+        """What the recipe's first step gets: the file, and the model's folder. Of a Hugging Face folder with shards the
+        file is not there."""
         if self.checkpoint and reads_checkpoint(recipe):
-            return self.checkpoint / WEIGHTS
-        return self.folder / self.graph
+            return self.checkpoint / WEIGHTS, self.checkpoint
+        return self.folder / self.graph, self.folder
 
     @property
     def weights(self) -> list[str]:
-        """The files that a first step reads."""
-        return [self.graph, *self.data]
+        """The files that hold graph and weights."""
+        return [file.name for file in self.files if file.name in {self.graph, *self.data}]
 
     def carried(self) -> list[SourceFile]:
         """The files that go into every artifact as they are: what a device loads beside the graph."""
@@ -72,7 +73,7 @@ class Source:
 
     def size(self) -> int:
         """Bytes of the model as a device would load it unoptimized."""
-        graph = [file for file in self.files if file.name in {self.graph, *self.data}]
+        graph = [file for file in self.files if file.name in self.weights]
         return sum(file.size for file in [*graph, *self.carried()])
 
 
@@ -83,6 +84,8 @@ class Models:
     workspace: Path
     store: Store
     progress: Callable[[str], None]
+    fetched: Path | None = None
+    """The root of the store that packages were fetched into, where that is another."""
     findings: list[Diagnostic] = field(default_factory=list)
     """Of the store, which do not make a model unusable."""
     _sources: dict[tuple[str, bool], Source | list[Diagnostic]] = field(default_factory=dict)
@@ -101,7 +104,7 @@ class Models:
         key = _inspection_key(action)
         known, damage = self.store.record(layout.ORIGINAL, key)
         self.findings += damage
-        given = source_folder(self.workspace, self.store.root, action.model.source)
+        given = source_folder(self.workspace, self.fetched or self.store.root, action.model.source)
         found = known or _inspected(action, given)
         folder, files = given, action.source.files
         if "export" in found:

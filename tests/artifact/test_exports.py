@@ -108,12 +108,12 @@ def test_prune_drops_exports_of_models_without_artifacts(workspace: Path, store:
 
 
 def test_what_a_recipe_starts_from(workspace: Path, store: Store) -> None:
-    checkpoint = workspace / MODEL.source / "model.safetensors"
+    checkpoint = workspace / MODEL.source / "model.safetensors", workspace / MODEL.source
     starts = {}
     for recipe in (FAST, PACKAGE, TFLITE, OPENVINO):
         source = source_of(workspace, store, [], recipe)
         starts[recipe.name] = source.start(recipe)
-    graph = source.folder / "model.onnx"
+    graph = source.folder / "model.onnx", source.folder
     assert starts == {"fast": graph, "package": checkpoint, "tflite": checkpoint, "openvino": graph}
 
 
@@ -131,7 +131,8 @@ def test_a_text_generator_without_a_graph_has_to_be_packaged_first(workspace: Pa
     source, diagnostics = models.source(action_of(workspace, PACKAGE, "text-generation"))
     assert source is not None
     assert diagnostics == []
-    assert source.start(PACKAGE) == workspace / MODEL.source / "model.safetensors"
+    assert source.start(PACKAGE) == (workspace / MODEL.source / "model.safetensors", workspace / MODEL.source)
+    assert source.weights == ["model.safetensors"]
     assert source.shape.kv_bytes_per_token == tiny_bert.LAYERS * 2 * 1 * 8 * 4
 
 
