@@ -27,6 +27,7 @@ from compiler.fit.check import check
 from compiler.fit.choose import choose
 from compiler.fleet.catalogue import load
 from compiler.fleet.fingerprint import fingerprint
+from compiler.fleet.packages import watched
 from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources
@@ -57,10 +58,10 @@ class Request:
     whole: bool = False
 
 
-def validate(workspace: Path, *, locked: bool = False) -> Outcome:
+def validate(workspace: Path, store: Path | None) -> Outcome:
     """Text → Fleets: everything that can be known without building.
 
-    A `locked` run does without the models' files: the lock has their digests.
+    Without a `store`, where fetched models are, it does without the models' files: a lock has their digests.
     """
     outcome = Outcome()
     documents = outcome.take(read_all(workspace))
@@ -69,8 +70,8 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
     outcome.blueprint = blueprint
     outcome.fleets = outcome.take(resolve(workspace, blueprint, catalogue))
     outcome.targets = outcome.take(check_targets(workspace, outcome.fleets))
-    if not locked:
-        outcome.diagnostics += check_sources(workspace, blueprint)
+    if store is not None:
+        outcome.diagnostics += check_sources(workspace, store, blueprint)
     return outcome
 
 
@@ -81,7 +82,7 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     memory = Memory(request.workspace, to, request.store, tools.libraries).recall()
     if not request.whole and (short := attempt(request.workspace, to, memory, mode)) is not None:
         return short
-    outcome = validate(request.workspace, locked=mode is not Mode.COMPILE)
+    outcome = validate(request.workspace, request.store if mode is Mode.COMPILE else None)
     outcome.mode = mode
     last = outcome.take(read(request.last))
     levels = {fleet.name: levels_for(len(fleet.cohorts)) for fleet in outcome.fleets}
@@ -102,6 +103,7 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     if not outcome.failed():
         quiet = not outcome.diagnostics
         world = World.of(outcome.fleets) if quiet else None
+        memory.watch(watched(request.store, outcome.blueprint) if outcome.blueprint else [])
         memory.keep(outcome.tree, {mode.value: facts_text(outcome)} if quiet else {}, world)
     return outcome
 
@@ -111,7 +113,8 @@ def _make(
 ) -> tuple[Plan, Artifacts, Tools] | None:
     """Fleets → the artifacts that they need, built or from the lock alone, and the tools that made them."""
     locked = request.mode is not Mode.COMPILE
-    inputs = outcome.take(fingerprint(request.workspace, outcome.fleets, locked_sources(last) if locked else {}))
+    known = locked_sources(last) if locked else {}
+    inputs = outcome.take(fingerprint(request.workspace, request.store, outcome.fleets, known))
     if outcome.failed():
         return None
     planned = plan(outcome.fleets, inputs, baseline(last), tools)

@@ -19,12 +19,12 @@ from compiler.plan.review import Review
 from compiler.report.outcome import Outcome
 
 
-def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, ...]) -> None:
+def recall(outcome: Outcome, workspace: Path, store: Path, last: Lock, fleets: tuple[Fleet, ...]) -> None:
     """What `fleets` of a validated workspace need, as the lock has it: for questions, which build nothing.
 
     Whether it fits its devices is not judged, and choices were made as `last` has them.
     """
-    inputs = outcome.take(fingerprint(workspace, fleets, locked_sources(last)))
+    inputs = outcome.take(fingerprint(workspace, store, fleets, locked_sources(last)))
     if outcome.failed():
         return
     outcome.plan = plan(fleets, inputs, baseline(last), Tools(step_versions(), tool_versions()))
@@ -33,18 +33,18 @@ def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, .
         outcome.estimates, _ = check(fleets, outcome.artifacts)
 
 
-def review(workspace: Path, against: str | None, names: tuple[str, ...]) -> tuple[Outcome, Review | None]:
+def review(workspace: Path, store: Path, against: str | None, names: tuple[str, ...]) -> tuple[Outcome, Review | None]:
     """Text and the state before → what a compile would change."""
-    outcome = validate(workspace, locked=True)
+    outcome = validate(workspace, None)
     last = outcome.take(read(workspace / NAME))
     if outcome.failed():
         return outcome, None
     with opened(workspace, against) as before:
-        earlier = validate(before.root, locked=True) if before.blueprint else Outcome()
+        earlier = validate(before.root, None) if before.blueprint else Outcome()
         lock = earlier.take(read(before.root / NAME))
         before = outcome.take(judged(before, earlier.diagnostics))
         known = locked_sources(lock) | locked_sources(last)
-        inputs = outcome.take(fingerprint(workspace, outcome.fleets, known))
+        inputs = outcome.take(fingerprint(workspace, store, outcome.fleets, known))
         old = State(earlier.fleets if before.blueprint else (), template_digests(earlier.targets), lock)
         new = State(outcome.fleets, template_digests(outcome.targets), last)
         found = outcome.take(compare_states(before, old, new, inputs, Tools(step_versions(), tool_versions()), names))

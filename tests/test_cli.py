@@ -39,7 +39,7 @@ def test_check_and_locked_exclude_each_other() -> None:
 def test_defect_of_slmc_is_reported_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(workspace: Path) -> None:
+    def broken(workspace: Path, store: Path) -> None:
         raise KeyError("x")
 
     monkeypatch.setattr("compiler.pipeline.validate", broken)

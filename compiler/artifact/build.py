@@ -45,7 +45,7 @@ def build(
         building.measure(
             [action for action in plan.actions if action.model.id == id and action.name in building.stored]
         )
-    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.maker.findings
+    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.maker.models.findings
 
 
 @dataclass(slots=True)
@@ -84,12 +84,14 @@ class _Building:
 
         if not actions:
             return
-        source, findings = self.maker.source(actions[0])
+        source, findings = self.maker.models.source(actions[0])
         self.diagnostics += findings
         if source is None:
             return
         with contextlib.ExitStack() as stack:
-            bench = Bench(actions[0].model, self.workspace, self.store, self._folders(stack), self.progress)
+            bench = Bench(
+                actions[0].model, source.folder, self.workspace, self.store, self._folders(stack), self.progress
+            )
             measured = self._qualities(bench, actions)
             if not measured:
                 return
@@ -97,7 +99,7 @@ class _Building:
             for action in actions:
                 if quality := measured[action.name].quality:
                     self._finish(action, quality, speeds[self.stored[action.name].digest])
-            model, size = actions[0].model.id, source.size(actions[0].source)
+            model, size = actions[0].model.id, source.size()
             perplexity = measured[actions[0].name].original_perplexity
             self.originals[model] = Original(model, size, source.shape, perplexity, speeds[None])
 

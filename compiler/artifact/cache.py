@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compiler.artifact import layout
+from compiler.artifact import exports, layout
 from compiler.artifact.blobs import Corrupt
 from compiler.artifact.store import Entry, Label, Store
 from compiler.base import files
 from compiler.base.diagnostics import Diagnostic
+from compiler.fleet.packages import FETCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ def verify(store: Store) -> tuple[list[Damage], list[Diagnostic]]:
 def prune(store: Store, keep: Collection[str] | None) -> Pruned:
     """Drop every artifact whose key is not in `keep` (None: keep all), then sweep.
 
-    Swept are blobs that nothing names and what killed compiles left. Figures stay as long as
-    what they were measured on, manifests of others always. The index is written first, so a kill in
-    between loses nothing. Raises Stop when the system refuses.
+    Swept are blobs that nothing names and what killed compiles left. Figures and exports stay as long as what they were
+    made from, manifests of others always; fetched packages go when nothing is to be kept. The index is written first,
+    so a kill in between loses nothing. Raises Stop when the system refuses.
     """
     if not store.root.is_dir():
         return Pruned((), 0)
@@ -87,6 +88,8 @@ def prune(store: Store, keep: Collection[str] | None) -> Pruned:
             store.write_index([entry for entry, _ in remaining])
         named = set().union(*(_named(store, entry, manifest) for entry, manifest in remaining))
         freed = _sweep_blobs(store, named) + _sweep_unfinished(store)
+        freed += _sweep_packages(store) if keep is not None and not keep else 0
+        freed += exports.sweep(store, {_label(entry).source for entry, _ in remaining if layout.key_of(entry)})
     stays = [entry for entry, _ in remaining]
     gone = [entry for entry in index if entry.get("artifactType") == layout.ARTIFACT and entry not in stays]
     return Pruned(tuple(sorted(_label(entry).name for entry in gone)), freed)
@@ -139,6 +142,14 @@ def _sweep_blobs(store: Store, named: set[str]) -> int:
             if f"sha256:{path.name}" not in named:
                 freed += path.stat().st_size
                 files.remove(path)
+    return freed
+
+
+def _sweep_packages(store: Store) -> int:
+    """Remove what `slmc fetch` fetched."""
+    folder = store.root / FETCHED
+    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    files.remove_folder(folder)
     return freed
 
 

@@ -28,6 +28,12 @@ def _inspect(request: dict[str, Any], tell: Tell) -> Any:
     return inspect(**request)
 
 
+def _export(request: dict[str, Any], tell: Tell) -> Any:
+    from compiler.artifact.export import export
+
+    return export(**request)
+
+
 def _step(request: dict[str, Any], tell: Tell) -> Any:
     from compiler.artifact.steps.apply import apply_step
 
@@ -48,6 +54,7 @@ def _speed(request: dict[str, Any], tell: Tell) -> Any:
 
 TASKS: dict[str, Callable[[dict[str, Any], Tell], Any]] = {
     "inspect": _inspect,
+    "export": _export,
     "step": _step,
     "evaluate": _evaluate,
     "speed": _speed,

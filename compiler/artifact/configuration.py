@@ -1,4 +1,4 @@
-"""What `genai_config.json` says: the file by which onnxruntime-genai knows a model."""
+"""What the JSON files of a model's folder say: `genai_config.json` is that of onnxruntime-genai."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 CONFIG = "genai_config.json"
 TOKENIZER = "tokenizer.json"
 DEFAULT_GRAPH = "model.onnx"
+_POINTER = b"version https://git-lfs"
 LONGEST_CONTEXT = 2**24
 """Tokens; far beyond any model, and small enough for sums of bytes."""
 
@@ -64,6 +65,38 @@ def stays_inside(name: str) -> bool:
     """Whether a relative path keeps to the folder that it starts from."""
     path = PurePosixPath(name)
     return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of the model's folder. Raises Unusable."""
+    found = _parsed(path)
+    if not isinstance(found, dict):
+        raise Unusable("UNSUPPORTED_MODEL", f"`{path.name}` is no JSON object.")
+    return found
+
+
+def read_json_list(path: Path) -> list[dict[str, Any]]:
+    """The list of JSON objects in a file of the model's folder. Raises Unusable."""
+    found = _parsed(path)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise Unusable("UNSUPPORTED_MODEL", f"`{path.name}` is no list of JSON objects.")
+    return found
+
+
+def _parsed(path: Path) -> Any:
+    """None for what is not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise Unusable("UNSUPPORTED_MODEL", f"The folder has no `{path.name}`.") from None
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in the place of a large one."""
+    with path.open("rb") as file:
+        return file.read(len(_POINTER)) == _POINTER
 
 
 def _config(folder: Path) -> Any:

@@ -2,91 +2,56 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from compiler.artifact import layout, machine, texts
-from compiler.artifact.artifact import Shape
+from compiler.artifact import machine
 from compiler.artifact.configuration import CONFIG
+from compiler.artifact.models import Models, Source, label_of, refuse_full_disk
 from compiler.artifact.process import Failed, run
-from compiler.artifact.store import Label, Remark, Store, Stored
-from compiler.base import digests, files
+from compiler.artifact.store import Remark, Store, Stored
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.graph import Step
-from compiler.fleet.sources import ModelSource, SourceFile
 from compiler.plan.actions import Action
 from compiler.plan.planner import step_name
-
-INSPECT_VERSION = 2
-_READMES = ("readme", "readme.md", "readme.txt", "readme.rst")
-"""Files for people stay behind, except licences and notices: most licences want them to go along."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A model that was inspected: its folder, its ONNX file, the files of its external data, its shape."""
-
-    folder: Path
-    graph: str
-    data: tuple[str, ...]
-    shape: Shape
-
-    def carried(self, source: ModelSource) -> list[SourceFile]:
-        """The files that go into every artifact as they are: what a device loads beside the graph."""
-        weights = {self.graph, *self.data}
-        return [f for f in source.files if f.name not in weights and f.name.lower() not in _READMES]
-
-    def size(self, source: ModelSource) -> int:
-        """Bytes of the model as a device would load it unoptimized."""
-        graph = [file for file in source.files if file.name in {self.graph, *self.data}]
-        return sum(file.size for file in [*graph, *self.carried(source)])
 
 
 @dataclass(slots=True)
 class Maker:
-    """Builds what the store does not have. One for a compile, so that a model is inspected once."""
+    """Builds what the store does not have."""
 
     workspace: Path
     store: Store
     progress: Callable[[str], None]
-    findings: list[Diagnostic] = field(default_factory=list)
-    """Of the store, which do not make a model unusable."""
-    _sources: dict[str, Source | list[Diagnostic]] = field(default_factory=dict)
+    models: Models = field(init=False)
 
-    def source(self, action: Action) -> tuple[Source | None, list[Diagnostic]]:
-        """The action's model. What is wrong with it or its evaluation data is said once."""
-        known = self._sources.get(action.model.id)
-        if known is None:
-            known = self._sources[action.model.id] = self._inspect(action)
-            return (None, known) if isinstance(known, list) else (known, [])
-        return (None, []) if isinstance(known, list) else (known, [])
+    def __post_init__(self) -> None:
+        self.models = Models(self.workspace, self.store, self.progress)
 
     def make(self, action: Action) -> tuple[Stored | None, list[Diagnostic]]:
         """Build the artifact and take it into the store. Raises Stop when the disk refuses."""
-        source, diagnostics = self.source(action)
+        source, diagnostics = self.models.source(action)
         if source is None:
             return None, diagnostics
         with self.store.scratch() as scratch:
-            current, made, remarks = source.folder / source.graph, None, []
+            current, model = source.start(action.recipe)
+            made, remarks = None, []
             for number, step in enumerate(action.recipe.steps):
                 target, work = scratch / f"step-{number}", scratch / f"work-{number}"
                 target.mkdir()
                 work.mkdir()
-                request = self._request(step, current, target, work, source.folder)
+                request = self._request(step, current, target, work, model)
                 made = self._run(action, number, request)
                 if "refused" in made:
-                    self._refuse_full_disk(action)
+                    refuse_full_disk(self.store, action)
                     return None, [_refused(action, number, made["refused"], made["reason"])]
                 remarks += _remarks(number, made)
                 current = target / made["graph"]
             shape = replace(source.shape, weight_bytes=made["weight_bytes"]) if made else source.shape
-            return self.store.put(_label(action), shape, _files(action, source, current), tuple(remarks)), []
+            return self.store.put(label_of(action), shape, _files(action, source, current), tuple(remarks)), []
 
     def _request(self, step: Step, source: Path, target: Path, work: Path, model: Path) -> dict[str, Any]:
         """What `apply_step` gets."""
@@ -111,50 +76,14 @@ class Maker:
         except Failed as error:
             return {"refused": "STEP_FAILED", "reason": str(error)}
 
-    def _refuse_full_disk(self, action: Action) -> None:
-        """Raise Stop when a step may have failed for want of space, which libraries do not say."""
-        if shutil.disk_usage(self.store.root).free < action.source.size:
-            with files.refusals(self.store.root):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def _inspect(self, action: Action) -> Source | list[Diagnostic]:
-        folder = self.workspace / action.model.source
-        key = digests.of_value(["inspect", INSPECT_VERSION, action.source.digest, action.source.evaluation])
-        found, damage = self.store.record(layout.ORIGINAL, key)
-        self.findings += damage
-        if found is None:
-            try:
-                found = run("inspect", {"folder": str(folder)})
-            except Failed as error:
-                found = {"problems": [{"code": "NOT_ONNX", "message": f"The model cannot be read: {error}."}]}
-            problems = [_unusable(action, problem) for problem in found.get("problems", [])]
-            if findings := problems + texts.check(self.workspace, action.model):
-                return findings
-            label = Label(key, action.name, action.model.id, action.recipe.name, action.source.digest)
-            self.store.put_record(layout.ORIGINAL, label, found, None)
-        return Source(folder, found["model"], tuple(found["data"]), Shape(**found["shape"]))
-
-
-def _label(action: Action) -> Label:
-    return Label(action.key, action.name, action.model.id, action.recipe.name, action.source.digest)
-
 
 def _files(action: Action, source: Source, graph: Path) -> Mapping[str, Path]:
     """The artifact's files: what the last step made, and what the model's folder has beside its old graph."""
-    carried = {file.name: source.folder / file.name for file in source.carried(action.source)}
+    carried = {file.name: source.folder / file.name for file in source.carried()}
     at = PurePosixPath(source.graph).parent
     made = {path.relative_to(graph.parent).as_posix(): path for path in graph.parent.rglob("*") if path.is_file()}
     # A configuration that a step wrote takes the place of the model's, wherever in the folder the graph lies.
     return carried | {name if name == CONFIG else (at / name).as_posix(): path for name, path in made.items()}
-
-
-def _unusable(action: Action, problem: Mapping[str, str]) -> Diagnostic:
-    return Diagnostic(
-        Code[problem["code"]],
-        problem["message"],
-        action.model.place,
-        help=f"`source` is a folder that onnxruntime-genai loads. `{action.model.source}` is not one as it is.",
-    )
 
 
 def _refused(action: Action, number: int, code: str, why: str) -> Diagnostic:

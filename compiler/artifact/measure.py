@@ -46,6 +46,8 @@ class Bench:
     """What measuring a model and its artifacts needs: `progress` gets a short line for each thing that takes time."""
 
     model: Model
+    original: Path
+    """The folder of the model as it came, or as it was exported."""
     workspace: Path
     store: Store
     folder: Folder
@@ -100,7 +102,7 @@ class Bench:
     def _run(self, missing: list[Wanted]) -> Any:
         model = self.model
         request = {
-            "original": str(self.workspace / model.source),
+            "original": str(self.original),
             "candidates": [str(self.folder(one.action)) for one in missing],
             "data": str(self.workspace / model.evaluation_data),
             "max_tokens": model.evaluation_tokens,
@@ -116,7 +118,7 @@ class Bench:
     def measure_speed(self, action: Action, digest: str | None) -> Speed:
         """The same, measured now and kept. Raises Failed."""
         self.progress(f"{action.name if digest else self.model.id}: measuring speed")
-        folder = self.folder(action) if digest else self.workspace / self.model.source
+        folder = self.folder(action) if digest else self.original
         measured = run("speed", {"folder": str(folder), "threads": machine.threads()})
         value = measured | {"host": machine.label()}
         self.store.put_record(layout.SPEED, _label(action, _speed_key(action, digest)), value, digest)

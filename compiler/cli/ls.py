@@ -31,7 +31,7 @@ from compiler.report.listing import LISTINGS, listing_csv, listing_data, listing
 def command(what: str, directory: str | None, selection: Selection, output_format: str) -> int:
     """List the devices, cohorts or artifacts of a workspace. Of artifacts, size and digest are those of slmc.lock."""
     output, workspace = Output(json=output_format == "json"), Path(directory or ".")
-    outcome = pipeline.validate(workspace, locked=True)
+    outcome = pipeline.validate(workspace, None)
     lock = outcome.take(read(workspace / NAME))
     fleets = outcome.take(select(outcome.fleets, selection)) if not outcome.failed() else ()
     listing = LISTINGS[what](decided(fleets, lock.decisions), lock)

@@ -20,6 +20,7 @@ from compiler.cli.output import Output, quiet_when_closed
 _COMMANDS = {
     "init": ("compiler.cli.init", "Write a small workspace that compiles at once."),
     "validate": ("compiler.cli.validate", "Check the blueprints and inventories of a workspace."),
+    "fetch": ("compiler.cli.fetch", "Download the packages that models come from."),
     "plan": ("compiler.cli.plan", "Show what a compile would change."),
     "compile": ("compiler.cli.compile", "Build the artifacts, write the bundles and slmc.lock."),
     "where": ("compiler.cli.where", "Say which line set a value, and what it overrode."),

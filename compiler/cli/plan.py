@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from compiler import questions
+from compiler.artifact.store import default_root
 from compiler.base.codes import Exit
 from compiler.cli import options
 from compiler.cli.output import Output
@@ -35,7 +37,7 @@ from compiler.report.plan_text import plan_text
 def command(workspace: Path, against: str | None, names: tuple[str, ...], exit_code: bool, output_format: str) -> int:
     """Show what a compile of WORKSPACE would change, removals first. Nothing is built or written."""
     output = Output(json=output_format == "json")
-    outcome, review = questions.review(workspace, against, names)
+    outcome, review = questions.review(workspace, default_root(os.environ), against, names)
     pending = review is not None and review.pending
     code = int(Exit.CHANGES_PENDING) if exit_code and pending and not outcome.exit else int(outcome.exit)
     if output.json:

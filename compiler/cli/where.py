@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from compiler import pipeline, questions
+from compiler.artifact.store import default_root
 from compiler.base.diagnostics import exit_code, has_errors
 from compiler.cli import options
 from compiler.cli.asked import AskedFile, asked_file
@@ -31,7 +33,7 @@ def command(path: str, directory: str | None, device: str | None, output_format:
     output = Output(json=output_format == "json")
     asked = asked_file(path, directory)
     workspace = asked.workspace if asked else Path(directory or ".")
-    outcome = pipeline.validate(workspace, locked=True)
+    outcome = pipeline.validate(workspace, None)
     if outcome.failed():
         output.diagnostics(outcome.diagnostics)
         return int(outcome.exit)
@@ -73,7 +75,7 @@ def _of_file(outcome: Outcome, asked: AskedFile, lock: LockText, device: str | N
     if located is None:
         return "", {}
     if located.cohort and not outcome.failed():
-        questions.recall(outcome, asked.workspace, lock.lock, (located.alone,))
+        questions.recall(outcome, asked.workspace, default_root(os.environ), lock.lock, (located.alone,))
     if outcome.failed():
         return "", {}
     explained, given = outcome.take(explain(outcome, located, lock, device))

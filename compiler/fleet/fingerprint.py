@@ -10,6 +10,7 @@ from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.graph import Fleet, Model, StepFile
+from compiler.fleet.packages import source_folder
 from compiler.fleet.sources import ModelSource, listed
 
 
@@ -28,18 +29,18 @@ def models_of(fleets: Iterable[Fleet]) -> list[Model]:
 
 
 def fingerprint(
-    workspace: Path, fleets: Iterable[Fleet], known: Mapping[str, ModelSource]
+    workspace: Path, store: Path, fleets: Iterable[Fleet], known: Mapping[str, ModelSource]
 ) -> tuple[Inputs, list[Diagnostic]]:
     """Take the digests of every model in use, and of the files that recipes in use name.
 
     External data is part of the folder and therefore of the digest: weights that change
     under an unchanged `.onnx` file are seen. A folder that is absent (models need not be in
-    Git) counts as unchanged when `known` has its model.
+    Git, nor packages be fetched) counts as unchanged when `known` has its model.
     """
     sources: dict[str, ModelSource] = {}
     diagnostics: list[Diagnostic] = []
     for model in models_of(fleets):
-        folder, data = workspace / model.source, workspace / model.evaluation_data
+        folder, data = source_folder(workspace, store, model.source), workspace / model.evaluation_data
         last = known.get(model.id)
         try:
             if last is not None and not folder.exists():

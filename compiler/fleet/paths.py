@@ -13,6 +13,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.step_spec import step_paths
+from compiler.fleet.packages import Package, is_package
 
 _URL = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -22,12 +23,27 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 
 
 def normal(path: str) -> str:
-    """One spelling for one path: `./models//a/` → `models/a`."""
-    return posixpath.normpath(path)
+    """One spelling for one path or package: `./models//a/` → `models/a`."""
+    package = Package.of(path)
+    return posixpath.normpath(path) if package is None else str(package)
+
+
+def source_fault(workspace: Path, source: str, place: Span) -> Diagnostic | None:
+    """What forbids `source` as the source of a model: a path inside the workspace, or a package."""
+    if not is_package(source):
+        return fault(workspace, source, place)
+    package = Package.of(source)
+    if package is None or _UNPRINTABLE.search(source) or _too_long(source.encode()):
+        help = "It is written `pypi://NAME/VERSION/FOLDER`: a package, its version, and a folder in its wheel."
+        return Diagnostic(Code.BAD_VALUE, f"`{source}` is no package with a version and a folder.", place, help=help)
+    return None
 
 
 def fault(workspace: Path, path: str, place: Span) -> Diagnostic | None:
     """What forbids `path` as a path inside the workspace, if anything. Whether it exists is not looked at."""
+    if is_package(path):
+        help = "Put the files into the workspace, and write their path."
+        return Diagnostic(Code.BAD_VALUE, "Only a model's `source` can be a package.", place, help=help)
     if url := _URL.match(path):
         return Diagnostic(
             Code.BAD_VALUE,
@@ -59,8 +75,9 @@ def check_paths(workspace: Path, blueprint: Blueprint) -> list[Diagnostic]:
 
     Inventories check theirs when they are read.
     """
-    named = (*_model_paths(blueprint), *recipe_paths(blueprint))
-    return [found for path, place in named if (found := fault(workspace, path, place))]
+    named = (*_data_paths(blueprint), *recipe_paths(blueprint))
+    sources = (source_fault(workspace, path, place) for path, place in source_paths(blueprint))
+    return [found for found in (*(fault(workspace, path, place) for path, place in named), *sources) if found]
 
 
 def recipe_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:
@@ -71,12 +88,16 @@ def recipe_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:
                 yield path, blueprint.places.value("recipes", name, "steps", number, *keys)
 
 
-def _model_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:
-    places = blueprint.places
+def source_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:
+    """The sources of all models, each with its place."""
     for name, model in blueprint.models.items():
-        yield model.evaluate.data, places.value("models", name, "evaluate", "data")
         for version, spec in model.versions.items():
-            yield spec.source, places.value("models", name, "versions", version, "source")
+            yield spec.source, blueprint.places.value("models", name, "versions", version, "source")
+
+
+def _data_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:
+    for name, model in blueprint.models.items():
+        yield model.evaluate.data, blueprint.places.value("models", name, "evaluate", "data")
 
 
 def _outside(message: str, place: Span) -> Diagnostic:

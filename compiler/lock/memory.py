@@ -31,7 +31,7 @@ from compiler.lock.world import World
 
 FOLDER = "compiles"
 """In the store."""
-_VERSION = 1
+_VERSION = 2
 _TICK = 20_000_000
 """Nanoseconds in which a file may be written twice with one time stamp."""
 
@@ -49,14 +49,20 @@ class Memory:
     _stamp: str = ""
     _inputs: Inputs = field(default_factory=lambda: Inputs({}, 0))
     _last: dict[str, Any] = field(default_factory=dict)
+    _watched: list[str] = field(default_factory=list)
 
     def recall(self) -> Memory:
         """Read what the last run left, and look at the inputs before anything reads them."""
         self._stamp = _stamp(self.tools)
         last = _read(self._path)
         self._last = last if last.get("stamp") == self._stamp else {}
-        self._inputs = Inputs.look(self.workspace, (self.to.output, self.store, self.to.lock))
+        self._watched = self._last.get("watched", [])
+        self._inputs = Inputs.look(self.workspace, (self.to.output, self.store, self.to.lock), self._watched)
         return self
+
+    def watch(self, folders: list[str]) -> None:
+        """The compile read `folders` too, outside the workspace."""
+        self._watched = folders
 
     @cached_property
     def bundles(self) -> dict[str, Seen]:
@@ -113,11 +119,13 @@ class Memory:
             return  # another compile came in between
         inputs = self._inputs.signature
         before = self._last.get("said", {}) if self._last.get("inputs") == inputs and not tree.pending else {}
-        certain = self._inputs.newest < self.began - _TICK
+        # What was not watched from the beginning may have changed since it was read.
+        certain = self._inputs.newest < self.began - _TICK and self._watched == self._last.get("watched", [])
         store = Store(self.store)
         data = {
             "stamp": self._stamp,
             "inputs": inputs,
+            "watched": self._watched,
             "lock": _state(self.to.lock),
             "needed": {digest: _blob_state(store, digest) for digest in _blobs(tree.described)},
             "beside": {path: _state(self.to.output / path) for path in tree.beside},
@@ -153,7 +161,7 @@ def _stamp(tools: Mapping[str, str]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     data = _read_json(path)
-    kinds = {"said": dict, "inputs": str, "lock": str, "needed": dict, "beside": dict, "bundles": str}
+    kinds = {"watched": list, "said": dict, "inputs": str, "lock": str, "needed": dict, "beside": dict, "bundles": str}
     sound = all(isinstance(data.get(key), kind) for key, kind in kinds.items())
     return data if sound else {}
 

@@ -39,7 +39,7 @@ def write_workspace(folder: Path) -> Path:
 
 def planned(workspace: Path, *recipes: Recipe, locked: Mapping[str, Locked] | None = None) -> Plan:
     fleets = [fleet_of(replace(RUN, recipe=recipe)) for recipe in recipes]
-    sources, diagnostics = fingerprint(workspace, fleets, {})
+    sources, diagnostics = fingerprint(workspace, workspace / "no-store", fleets, {})
     assert diagnostics == []
     return plan(fleets, sources, Baseline(locked or {}), TOOLS)
 

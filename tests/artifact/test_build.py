@@ -112,7 +112,7 @@ def test_other_evaluation_data_or_more_tokens_measure_anew_without_building(work
     assert artifacts.artifacts["assistant-1.4.0-small"].quality.tokens == 2 * (23 + 15)
     fleets = [fleet_of(replace(RUN, recipe=SMALL, model=replace(MODEL, evaluation_tokens=256)))]
     tiny.write_texts(workspace / MODEL.evaluation_data, tiny.some_texts(count=20))
-    sources, _ = fingerprint(workspace, fleets, {})
+    sources, _ = fingerprint(workspace, warm.root, fleets, {})
     few, _ = build(plan(fleets, sources, Baseline(), TOOLS), workspace, warm, said.append)
     many, _, _ = built(workspace, warm, SMALL)
     assert few.artifacts["assistant-1.4.0-small"].quality.tokens < 256
@@ -179,7 +179,7 @@ from tests.values import PLACE, RUN, fleet_of
 step = Step("quantize", {dict(INT4.parameters)!r}, PLACE)
 fleets = [fleet_of(replace(RUN, recipe=Recipe("small", (step,), (), PLACE)))]
 workspace = Path({str(workspace)!r})
-sources, _ = fingerprint(workspace, fleets, {{}})
+sources, _ = fingerprint(workspace, workspace, fleets, {{}})
 wanted = plan(fleets, sources, Baseline(), Tools(step_versions(), tool_versions()))
 artifacts, diagnostics = build(wanted, workspace, Store(Path({str(warm.root)!r})), print)
 assert [a.built for a in artifacts.artifacts.values()] == [False], artifacts

@@ -13,11 +13,12 @@ import pytest
 from compiler.artifact.model import inspect
 from tests.artifact import tiny
 
+TASK = "text-generation"
 UNSUPPORTED, NOT_ONNX, EXTERNAL = "UNSUPPORTED_MODEL", "NOT_ONNX", "EXTERNAL_DATA"
 
 
 def problems(folder: Path) -> list[tuple[str, str]]:
-    return [(problem["code"], problem["message"]) for problem in inspect(str(folder))["problems"]]
+    return [(problem["code"], problem["message"]) for problem in inspect(str(folder), TASK)["problems"]]
 
 
 def edit(folder: Path, change: Callable[[Any], None]) -> Path:
@@ -40,7 +41,7 @@ def configure(folder: Path, **changes: Any) -> Path:
 def test_facts_of_a_model(tmp_path: Path) -> None:
     words, hidden, head = len(tiny.WORDS), tiny.HIDDEN, tiny.HEAD
     floats = words * hidden + hidden * head + head * words + hidden * words
-    assert inspect(str(tiny.write(tmp_path))) == {
+    assert inspect(str(tiny.write(tmp_path)), TASK) == {
         "model": "model.onnx",
         "data": [],
         "shape": {
@@ -53,15 +54,15 @@ def test_facts_of_a_model(tmp_path: Path) -> None:
 
 
 def test_facts_of_the_example(repository: Path) -> None:
-    found = inspect(str(repository / "blueprints" / "hello" / "models" / "pydoc-1.0"))
+    found = inspect(str(repository / "blueprints" / "hello" / "models" / "pydoc-1.0"), TASK)
     # 5 layers x key and value x 2 heads x 32 x 4 bytes
     assert (found["shape"]["kv_bytes_per_token"], found["shape"]["context_length"]) == (5 * 2 * 2 * 32 * 4, 512)
 
 
 def test_names_of_external_data(tmp_path: Path) -> None:
-    found = inspect(str(tiny.write_external(tmp_path / "m", "weights.bin")))
+    found = inspect(str(tiny.write_external(tmp_path / "m", "weights.bin")), TASK)
     assert found["data"] == ["weights.bin"]
-    assert found["shape"] == inspect(str(tiny.write(tmp_path / "plain")))["shape"]
+    assert found["shape"] == inspect(str(tiny.write(tmp_path / "plain")), TASK)["shape"]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_model_file_outside_the_folder(tmp_path: Path, name: Any) -> None:
 def test_model_file_of_another_name(tmp_path: Path) -> None:
     configure(tmp_path, filename="decoder.onnx")
     (tmp_path / "model.onnx").rename(tmp_path / "decoder.onnx")
-    assert inspect(str(tmp_path))["model"] == "decoder.onnx"
+    assert inspect(str(tmp_path), TASK)["model"] == "decoder.onnx"
 
 
 def test_a_broken_tokenizer_is_named(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_quantized_embeddings_run(tmp_path: Path, block_size: int) -> None:
 
 def test_versions_cover_the_table() -> None:
     assert step_versions() == {name: step.VERSION for name, step in STEPS.items()}
-    assert set(tool_versions()) == {"numpy", "onnx", "onnx-ir", "onnxruntime", "slmc-artifact"}
+    assert set(tool_versions()) == {"numpy", "onnx", "onnx-ir", "onnxruntime", "slmc-artifact", "slmc-export"}
 
 
 @pytest.mark.slow

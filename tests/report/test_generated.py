@@ -34,7 +34,7 @@ def _asked(question: str, capsys: pytest.CaptureFixture[str]) -> dict:  # type: 
 
 @pytest.fixture(scope="module")
 def workspace() -> Outcome:
-    outcome = pipeline.validate(HELLO, locked=True)
+    outcome = pipeline.validate(HELLO, None)
     assert outcome.diagnostics == []
     return outcome
 
@@ -52,7 +52,7 @@ def test_no_line_is_without_an_answer(file: str, workspace: Outcome) -> None:
     lock, _ = read(HELLO / NAME)
     outcome = replace(workspace, diagnostics=[])
     if located.cohort:
-        questions.recall(outcome, HELLO, lock, (located.alone,))
+        questions.recall(outcome, HELLO, Path("no-store"), lock, (located.alone,))
     (lines, data), found = explain(outcome, located, lock_text(HELLO / NAME, lock), None)
     assert diagnostics + found + outcome.diagnostics == []
     assert data == (HELLO / file).read_bytes()

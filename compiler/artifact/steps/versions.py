@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from compiler.artifact import layout
+from compiler.artifact.exports import EXPORT_VERSION
 from compiler.artifact.steps.table import STEPS
 
 LIBRARIES = ("numpy", "onnx", "onnx-ir", "onnxruntime")
@@ -16,4 +17,5 @@ def step_versions() -> dict[str, int]:
 
 def tool_versions() -> dict[str, str]:
     """Distribution → version, read from the installed metadata: no library is imported."""
-    return {name: version(name) for name in LIBRARIES} | {"slmc-artifact": str(layout.FORMAT)}
+    ours = {"slmc-artifact": str(layout.FORMAT), "slmc-export": str(EXPORT_VERSION)}
+    return {name: version(name) for name in LIBRARIES} | ours
