@@ -12,7 +12,9 @@ from typing import Any
 
 from compiler.artifact import layout, machine, texts
 from compiler.artifact.artifact import Shape
+from compiler.artifact.configuration import CONFIG
 from compiler.artifact.process import Failed, run
+from compiler.artifact.steps.table import MAKE_ZEROS
 from compiler.artifact.store import Label, Remark, Store, Stored
 from compiler.base import digests, files
 from compiler.base.codes import Code
@@ -72,25 +74,26 @@ class Maker:
         if source is None:
             return None, diagnostics
         with self.store.scratch() as scratch:
-            current, made, remarks = source.folder / source.graph, None, []
+            current, made, remarks, shape = source.folder / source.graph, None, [], source.shape
             for number, step in enumerate(action.recipe.steps):
                 target, work = scratch / f"step-{number}", scratch / f"work-{number}"
                 target.mkdir()
                 work.mkdir()
                 request = self._request(step, current, target, work, source.folder)
+                request["bench"]["zeros"] = any(_name(one) in MAKE_ZEROS for one in action.recipe.steps[:number])
                 made = self._run(action, number, request)
                 if "refused" in made:
                     self._refuse_full_disk(action)
                     return None, [_refused(action, number, made["refused"], made["reason"])]
                 remarks += _remarks(number, made)
                 current = target / made["graph"]
-            shape = replace(source.shape, weight_bytes=made["weight_bytes"]) if made else source.shape
+                shape = replace(shape, weight_bytes=made["weight_bytes"], **made["shape"])
             return self.store.put(_label(action), shape, _files(action, source, current), tuple(remarks)), []
 
     def _request(self, step: Step, source: Path, target: Path, work: Path, model: Path) -> dict[str, Any]:
         """What `apply_step` gets."""
         return {
-            "name": step_name(step.kind, step.parameters),
+            "name": _name(step),
             "parameters": dict(step.parameters),
             "source": str(source),
             "target": str(target),
@@ -134,6 +137,10 @@ class Maker:
         return Source(folder, found["model"], tuple(found["data"]), Shape(**found["shape"]))
 
 
+def _name(step: Step) -> str:
+    return step_name(step.kind, step.parameters)
+
+
 def _label(action: Action) -> Label:
     return Label(action.key, action.name, action.model.id, action.recipe.name, action.source.digest)
 
@@ -142,10 +149,9 @@ def _files(action: Action, source: Source, graph: Path) -> Mapping[str, Path]:
     """The artifact's files: what the last step made, and what the model's folder has beside its old graph."""
     carried = {file.name: source.folder / file.name for file in source.carried(action.source)}
     at = PurePosixPath(source.graph).parent
-    made = {
-        (at / path.relative_to(graph.parent)).as_posix(): path for path in graph.parent.rglob("*") if path.is_file()
-    }
-    return carried | made
+    made = {path.relative_to(graph.parent).as_posix(): path for path in graph.parent.rglob("*") if path.is_file()}
+    # A configuration that a step wrote takes the place of the model's, wherever in the folder the graph lies.
+    return carried | {name if name == CONFIG else (at / name).as_posix(): path for name, path in made.items()}
 
 
 def _unusable(action: Action, problem: Mapping[str, str]) -> Diagnostic:

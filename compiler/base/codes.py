@@ -91,6 +91,7 @@ class Code(Enum):
         Exit.BUILD_FAILED,
     )
     STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
+    LOST_SPARSITY = "SLM516", "lost-sparsity", _WARNING, "Later step undid sparsity"
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"

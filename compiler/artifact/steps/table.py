@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compiler.artifact.steps import optimize, quantize_blockwise, quantize_dynamic
+from compiler.artifact.steps import (
+    merge_adapter,
+    optimize,
+    prune_heads,
+    prune_magnitude,
+    prune_neurons,
+    prune_pattern,
+    quantize_blockwise,
+    quantize_dynamic,
+    sparse_encode,
+)
 from compiler.artifact.steps.step import Step
 
 STEPS: Mapping[str, Step] = {
@@ -12,4 +22,13 @@ STEPS: Mapping[str, Step] = {
     "quantize/int8-dynamic": quantize_dynamic,
     "quantize/int4": quantize_blockwise,
     "quantize/int8": quantize_blockwise,
+    "prune/magnitude": prune_magnitude,
+    "prune/n-of-m": prune_pattern,
+    "prune/heads": prune_heads,
+    "prune/neurons": prune_neurons,
+    "sparse-encode": sparse_encode,
+    "merge-adapter": merge_adapter,
 }
+
+MAKE_ZEROS = frozenset({"prune/magnitude", "prune/n-of-m"})
+"""Steps whose zeros later ones must keep."""
