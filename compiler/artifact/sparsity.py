@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from compiler.artifact import graphs
 from compiler.artifact.weights import PIECE, Source
@@ -55,13 +55,16 @@ def zeros(path: Path) -> Mapping[str, Zeros]:
         sparse = {tensor.values.name: tensor for tensor in source.model.graph.sparse_initializer}
         found: dict[str, Zeros] = {}
         for node in source.model.graph.node:
-            for name, count in _of_node(source, wiring, node):
-                found[name] = count
-            for name in node.input[1:2] if node.op_type in _FLOAT_PRODUCTS else ():
+            found.update(_of_node(source, wiring, node))
+            for name in node.input[:2] if node.op_type in _FLOAT_PRODUCTS else ():
                 if name in sparse:
-                    elements = int(np.prod(sparse[name].dims))
-                    found[name] = Zeros(elements - graphs.elements(sparse[name].values), elements)
+                    found[name] = _of_sparse(sparse[name])
     return found
+
+
+def _of_sparse(tensor: Any) -> Zeros:
+    elements = int(np.prod(tensor.dims))
+    return Zeros(elements - int(np.count_nonzero(numpy_helper.to_array(tensor.values))), elements)
 
 
 def lost(before: Mapping[str, Zeros], after: Mapping[str, Zeros]) -> str | None:

@@ -81,9 +81,7 @@ def test_magnitude_zeroes_the_smallest_and_of_equal_ones_the_first(
     assert result["idle"] == ([0] if np.array_equal(made, weight) else [])
 
 
-def test_magnitude_does_not_depend_on_the_pieces_that_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_magnitude_does_not_depend_on_the_pieces_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny.write_external(tmp_path / "m")
     run(folder, magnitude(0.3), n_of_m(1, 4))
     whole = (tmp_path / "made" / "model.onnx").read_bytes()
@@ -217,11 +215,11 @@ def test_the_example_keeps_its_zeros_when_it_is_quantized(
 ) -> None:
     model = repository / "blueprints" / "hello" / "models" / "pydoc-1.0"
     (tmp_path / "made").mkdir()
-    result = chained(model / "model.onnx", tmp_path / "made" / "model.onnx", [magnitude(0.5), quantize])
+    result = chained(model / "model.onnx", tmp_path / "made" / "model.onnx", [magnitude(0.3), quantize])
     assert (result["idle"], result["remarks"]) == ([], [])
     counts = zeros(tmp_path / "made" / "model.onnx")
     assert len(counts) == 26
-    assert min(count.share for count in counts.values()) >= 0.5
+    assert min(count.share for count in counts.values()) >= 0.299
     for name in ("genai_config.json", "tokenizer.json"):
         (tmp_path / "made" / name).write_bytes((model / name).read_bytes())
     decoder, original = (Decoder(folder, threads=1) for folder in (tmp_path / "made", model))

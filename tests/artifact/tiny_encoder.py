@@ -55,22 +55,20 @@ def graph(values: Mapping[str, Any], *, computed_shapes: bool = False) -> Any:
         return add("Add", [f"{name}.bias", product], f"{name}.Add")
 
     def shape(name: str, tail: list[int]) -> str:
+        """Constant, or joined to the sizes of the input. Who asks twice gets the same."""
         if not computed_shapes:
             constants[name] = np.array([0, 0, *tail])
-            return name
-        parts = []
-        for number, value in enumerate(tail):
-            constants.setdefault(f"number{value}", np.array([value]))
-            parts.append(f"number{value}")
-            assert number < 2
-        return add("Concat", ["ends", *parts], name, axis=0)
+        elif name not in [node.output[0] for node in nodes]:
+            constants.update({f"number{value}": np.array([value]) for value in tail})
+            add("Concat", ["ends", *(f"number{value}" for value in tail)], name, axis=0)
+        return name
 
     if computed_shapes:
         add("Shape", ["x"], "ends", start=0, end=2)
     turned = {}
     for part, order in (("query", [0, 2, 1, 3]), ("key", [0, 2, 3, 1]), ("value", [0, 2, 1, 3])):
         heads = add(
-            "Reshape", [linear("x", f"{ATTENTION}.self.{part}"), shape(f"{part}_shape", [HEADS, SIZE])], f"{part}_heads"
+            "Reshape", [linear("x", f"{ATTENTION}.self.{part}"), shape("heads_shape", [HEADS, SIZE])], f"{part}_heads"
         )
         turned[part] = add("Transpose", [heads], f"{part}_turned", perm=order)
     scores = add("Div", [add("MatMul", [turned["query"], turned["key"]], "products"), "root"], "scaled")

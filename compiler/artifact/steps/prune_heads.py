@@ -59,7 +59,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
             raise Refused(f"All layers of a decoder must lose heads, and another node reads `{min(shared.values())}`.")
         found = [layer for layer in found if layer.name not in shared]
         if not found:
-            raise Refused(f"The graph has no attention to shrink, which would be {_LOOKED_FOR}.")
+            none = f"The graph has no attention to shrink, which would be {_LOOKED_FOR}."
+            raise Refused(remarks[0].message if remarks else none)
         few = [layer for layer in found if not removed(layer, configuration.share)]
         shrunk = shrink(weights, target, found, configuration.share, bench)
     kind = "key and value heads" if decoder else "heads"

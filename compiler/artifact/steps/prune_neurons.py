@@ -46,7 +46,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
             else:
                 found.append(layer)
         if not found:
-            raise Refused(f"The graph has no feed-forward layer to shrink, which would be {_LOOKED_FOR}.")
+            none = f"The graph has no feed-forward layer to shrink, which would be {_LOOKED_FOR}."
+            raise Refused(remarks[0].message if remarks else none)
         shrunk = shrink(weights, target, found, configuration.share, bench)
     few = [layer for layer in found if not removed(layer, configuration.share)]
     if few:
