@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,19 +99,24 @@ def test_the_merged_model_computes_with_the_adapter(tmp_path: Path) -> None:
 QUERY = "encoder.layer.0.attention.self.query"
 
 
-@pytest.mark.parametrize("module", [QUERY, f"bert.{QUERY}", "attention.self.query"])
-def test_names_may_have_more_or_less_in_front(tmp_path: Path, module: str) -> None:
-    (tmp_path / "m").mkdir()
-    values = tiny_encoder.weights()
-    (tmp_path / "m" / "model.onnx").write_bytes(tiny_encoder.graph(values).SerializeToString())
+def encoder(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(tiny_encoder.graph(tiny_encoder.weights()).SerializeToString())
+    return folder
+
+
+@pytest.mark.parametrize("module", [QUERY, f"bert.{QUERY}", f"model.text.{QUERY}"])
+def test_names_may_have_more_in_front(tmp_path: Path, module: str) -> None:
     parts = pair(8, 8, 2)
-    if module == "attention.self.query":
-        result = run(tmp_path / "m", write_adapter(tmp_path / "a", {module: parts}), tmp_path / "made")
-        assert result["refused"] == "STEP_INAPPLICABLE"
-        return
-    run(tmp_path / "m", write_adapter(tmp_path / "a", {module: parts}), tmp_path / "made")
+    run(encoder(tmp_path / "m"), write_adapter(tmp_path / "a", {module: parts}), tmp_path / "made")
     made = arrays(tmp_path / "made")[f"{QUERY}.weight"]
-    np.testing.assert_allclose(made, values[f"{QUERY}.weight"] + change(parts), rtol=1e-6)
+    np.testing.assert_allclose(made, tiny_encoder.weights()[f"{QUERY}.weight"] + change(parts), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("module", ["attention.self.query", QUERY.replace("0", "1"), QUERY.replace("self", "cross")])
+def test_a_module_of_another_layer_does_not_fit(tmp_path: Path, module: str) -> None:
+    result = run(encoder(tmp_path / "m"), write_adapter(tmp_path / "a", {module: pair(8, 8, 2)}), tmp_path / "made")
+    assert (result["refused"], result["reason"].split("`")[1]) == ("STEP_INAPPLICABLE", f"{PREFIX}{module}")
 
 
 def gemm(folder: Path, weight: Any) -> Path:
@@ -286,3 +294,44 @@ def test_a_quantized_matrix_takes_no_adapter(example: Path, tmp_path: Path) -> N
     result = chained(example / "model.onnx", tmp_path / "made" / "model.onnx", steps)
     missing = "1 of 1 modules of the adapter have no constant float matrix in the graph: `base_model.model.lm_head`."
     assert result == {"failed": 1, "refused": "STEP_INAPPLICABLE", "reason": missing}
+
+
+_BUILD = """
+import json, sys
+from pathlib import Path
+from tests.artifact.stepping import chained
+source, target, steps = sys.argv[1:]
+print(json.dumps(chained(Path(source), Path(target), json.loads(steps))))
+"""
+
+
+def test_all_steps_give_the_same_bytes_in_another_folder_under_another_hash_seed(example: Path, tmp_path: Path) -> None:
+    modules = {f"model.layers.{n}.{m}_proj": pair(192, 192, 2) for n in (0, 1) for m in ("self_attn.q", "self_attn.o")}
+    found = []
+    for seed, place in (("1", "short"), ("4242", "a/rather/longer/place")):
+        folder = tmp_path / place
+        adapter = write_adapter(folder / "adapter", modules)
+        steps = [
+            {"name": "merge-adapter", "parameters": {"adapter": "a"}, "files": {"adapter": str(adapter)}},
+            {"name": "prune/neurons", "parameters": {"method": "neurons", "share": 0.25}},
+            {"name": "prune/heads", "parameters": {"method": "heads", "share": 0.5}},
+            {"name": "prune/n-of-m", "parameters": {"method": "n-of-m", "n": 2, "m": 4}},
+            {"name": "prune/magnitude", "parameters": {"method": "magnitude", "sparsity": 0.999}},
+            {"name": "sparse-encode", "parameters": {}},
+        ]
+        copy = folder / "source"
+        copy.mkdir()
+        for name in ("model.onnx", "genai_config.json"):
+            (copy / name).write_bytes((example / name).read_bytes())
+        done = subprocess.run(
+            [sys.executable, "-c", _BUILD, str(copy / "model.onnx"), str(folder / "model.onnx"), json.dumps(steps)],
+            env=os.environ | {"PYTHONHASHSEED": seed, "OPENBLAS_NUM_THREADS": seed[0]},
+            cwd=Path(__file__).parent.parent.parent,
+            capture_output=True,
+            check=True,
+        )
+        made = (folder / "model.onnx").read_bytes()
+        found.append((done.stdout, made, (folder / "genai_config.json").read_bytes()))
+    assert found[0] == found[1]
+    assert str(tmp_path).encode() not in found[0][1]
+    assert json.loads(found[0][0])["idle"] == []

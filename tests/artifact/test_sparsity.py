@@ -233,7 +233,7 @@ def test_half_zeros_stay_dense_and_both_numbers_are_said(tmp_path: Path) -> None
     assert result["remarks"] == [
         [
             "STEP_PARTIAL",
-            f"Tensor `W` stays dense: {whole:,} bytes compressed, and {apart:,} if sparse "
+            f"Tensor `W` stays dense: about {whole:,} bytes compressed, and {apart:,} if sparse "
             "(2,048 and 3,072 uncompressed).",
         ]
     ]

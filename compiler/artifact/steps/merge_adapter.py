@@ -15,6 +15,7 @@ from compiler.artifact.steps.step import Bench, Effect
 VERSION = 1
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
+STREAMS = True
 
 
 @dataclass(frozen=True, slots=True)

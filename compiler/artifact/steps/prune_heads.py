@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VERSION = 1
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
+STREAMS = True
 
 _LOOKED_FOR = (
     "a node GroupQueryAttention between products with constant float matrices, or MatMul, Reshape, Transpose, MatMul, "

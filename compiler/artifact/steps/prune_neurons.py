@@ -17,6 +17,7 @@ from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 VERSION = 1
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
+STREAMS = True
 
 _LOOKED_FOR = (
     "two products with constant float matrices (MatMul or Gemm) and between them nothing but an activation such as "

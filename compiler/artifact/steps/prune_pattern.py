@@ -17,6 +17,7 @@ from compiler.artifact.steps.step import Bench, Effect, Refused
 VERSION = 1
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
+STREAMS = True
 
 
 @dataclass(frozen=True, slots=True)
