@@ -106,7 +106,10 @@ def tensor_bytes(tensor: Any) -> int:
 
 
 def weight_bytes(model: Any) -> int:
-    return sum(tensor_bytes(tensor) for tensor in tensors(model))
+    """Bytes of the weights in memory: onnxruntime makes sparse tensors dense when it loads them."""
+    sparse = [tensor for graph in all_graphs(model.graph) for tensor in graph.sparse_initializer]
+    whole = [onnx.TensorProto(data_type=tensor.values.data_type, dims=tensor.dims) for tensor in sparse]
+    return sum(tensor_bytes(tensor) for tensor in (*tensors(model), *whole))
 
 
 def drop_unused(model: Any) -> None:

@@ -11,6 +11,7 @@ from compiler.artifact import machine
 from compiler.artifact.configuration import CONFIG
 from compiler.artifact.models import Models, Source, label_of, refuse_full_disk
 from compiler.artifact.process import Failed, run
+from compiler.artifact.steps.table import MAKE_ZEROS
 from compiler.artifact.store import Remark, Store, Stored
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -38,25 +39,26 @@ class Maker:
             return None, diagnostics
         with self.store.scratch() as scratch:
             current, model = source.start(action.recipe)
-            made, remarks = None, []
+            remarks, shape = [], source.shape
             for number, step in enumerate(action.recipe.steps):
                 target, work = scratch / f"step-{number}", scratch / f"work-{number}"
                 target.mkdir()
                 work.mkdir()
                 request = self._request(step, current, target, work, model)
+                request["bench"]["zeros"] = any(_name(one) in MAKE_ZEROS for one in action.recipe.steps[:number])
                 made = self._run(action, number, request)
                 if "refused" in made:
                     refuse_full_disk(self.store, action)
                     return None, [_refused(action, number, made["refused"], made["reason"])]
                 remarks += _remarks(number, made)
                 current = target / made["graph"]
-            shape = replace(source.shape, weight_bytes=made["weight_bytes"]) if made else source.shape
+                shape = replace(shape, weight_bytes=made["weight_bytes"], **made["shape"])
             return self.store.put(label_of(action), shape, _files(action, source, current), tuple(remarks)), []
 
     def _request(self, step: Step, source: Path, target: Path, work: Path, model: Path) -> dict[str, Any]:
         """What `apply_step` gets."""
         return {
-            "name": step_name(step.kind, step.parameters),
+            "name": _name(step),
             "parameters": dict(step.parameters),
             "source": str(source),
             "target": str(target),
@@ -75,6 +77,10 @@ class Maker:
             return run("step", request)
         except Failed as error:
             return {"refused": "STEP_FAILED", "reason": str(error)}
+
+
+def _name(step: Step) -> str:
+    return step_name(step.kind, step.parameters)
 
 
 def _files(action: Action, source: Source, graph: Path) -> Mapping[str, Path]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from compiler.blueprint.scalars import ByteSize, RelativePath, Share
 from compiler.blueprint.spec import Spec
@@ -137,7 +138,7 @@ class PruneMagnitudeStep(Spec):
 
     kind: Literal["prune"]
     method: Literal["magnitude"]
-    sparsity: Annotated[Share, Field(description="Share of each matrix's weights that become zero.")]
+    sparsity: Annotated[Share, Field(lt=1, description="Share of each matrix's weights that become zero.")]
 
 
 class PrunePatternStep(Spec):
@@ -146,7 +147,16 @@ class PrunePatternStep(Spec):
     kind: Literal["prune"]
     method: Literal["n-of-m"]
     n: Annotated[int, Field(ge=1, le=15, description="How many become zero …")] = 2
-    m: Annotated[int, Field(ge=2, le=16, description="… of so many in a row.")] = 4
+    m: Annotated[int, Field(ge=2, le=16, description="… of so many in a row; more than `n`.")] = 4
+
+    @field_validator("m")
+    @classmethod
+    def _leaves_some(cls, m: int, others: ValidationInfo) -> int:
+        """Of what was written; the step looks at defaults too."""
+        if m <= others.data.get("n", 0):
+            reason = "if `m` is not more than `n`, no weight is left"
+            raise PydanticCustomError("spelling", "{reason}", {"reason": reason})
+        return m
 
 
 class PruneStructureStep(Spec):
@@ -154,7 +164,9 @@ class PruneStructureStep(Spec):
 
     kind: Literal["prune"]
     method: Literal["heads", "neurons"]
-    share: Annotated[Share, Field(description="Share of each layer's heads or neurons that go.")]
+    share: Annotated[
+        Share, Field(lt=1, description="Share of each layer's heads or neurons that go; rounded down to whole ones.")
+    ]
 
 
 class SparseEncodeStep(Spec):

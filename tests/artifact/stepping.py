@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from compiler.artifact.steps.apply import apply_step
+from compiler.artifact.steps.table import MAKE_ZEROS
 
 
 def chained(source: Path, target: Path, steps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -26,7 +27,8 @@ def chained(source: Path, target: Path, steps: list[dict[str, Any]]) -> dict[str
         folder, scratch = work / f"step-{number}", work / f"scratch-{number}"
         folder.mkdir(parents=True)
         scratch.mkdir()
-        bench = {"model": str(source.parent), "scratch": str(scratch), "threads": 2, "files": step.get("files", {})}
+        bench: dict[str, Any] = {"model": str(source.parent), "scratch": str(scratch), "threads": 2}
+        bench |= {"files": step.get("files", {}), "zeros": any(one["name"] in MAKE_ZEROS for one in steps[:number])}
         made = apply_step(step["name"], step["parameters"], str(current), str(folder), bench, lambda share: None)
         if "refused" in made:
             return {"failed": number, **made}
@@ -35,9 +37,11 @@ def chained(source: Path, target: Path, steps: list[dict[str, Any]]) -> dict[str
         reports.append(made["report"])
         current = folder / made["graph"]
     for path in current.parent.iterdir():
-        path.replace(target.with_name(target.name + path.name.removeprefix(current.name)))
+        ours = path.name.startswith(current.name)
+        path.replace(target.with_name(target.name + path.name.removeprefix(current.name) if ours else path.name))
     shutil.rmtree(work)
-    return {"idle": idle, "remarks": remarks, "reports": reports, "weight_bytes": made["weight_bytes"]}
+    shape = {"weight_bytes": made["weight_bytes"], **made["shape"]}
+    return {"idle": idle, "remarks": remarks, "reports": reports, **shape}
 
 
 def applied(name: str, parameters: dict[str, Any], source: Path, target: Path) -> dict[str, Any]:

@@ -9,9 +9,13 @@ from typing import Any
 
 from compiler.artifact import graphs
 from compiler.artifact.reason import reason
-from compiler.artifact.steps.step import Bench, Refused
+from compiler.artifact.steps.step import Bench, Refused, Remark
 from compiler.artifact.steps.table import STEPS
+from compiler.base import files
 from compiler.base.spelling import snake
+
+_LAST = {step.SUFFIX for step in STEPS.values()} - {".onnx"}
+"""Suffixes of formats that no step reads."""
 
 
 def apply_step(
@@ -24,9 +28,10 @@ def apply_step(
 ) -> dict[str, Any]:
     """Let the step `name` (a key of STEPS) make files in the folder `target` from the model file `source`.
 
-    `bench` has the fields of Bench that are plain values. Gives the name of the `graph` made, whether anything
-    `changed`, `remarks` as pairs of a Code's name and a sentence, the step's `report` and the `weight_bytes` of the
-    result; or the name of a Code as `refused`, and the `reason`.
+    `bench` has the fields of Bench that are plain values, and `zeros` when an earlier step made zeros that this one is
+    to keep. Gives the name of the `graph` made, whether anything `changed`, `remarks` as pairs of a Code's name and a
+    sentence, the step's `report`, the fields of Shape that it changed as `shape`, and the `weight_bytes` of the result;
+    or the name of a Code as `refused`, and the `reason`.
     """
     step = STEPS[name]
     if Path(source).suffix in _LAST:
@@ -45,6 +50,8 @@ def apply_step(
     configuration = step.Configuration(**{snake(key): value for key, value in parameters.items()})
     try:
         effect = step.apply(Path(source), graph, configuration, work)
+        _carry(Path(source), graph, work.model)
+        remarks = [*effect.remarks, *(_lost_zeros(Path(source), graph) if bench.get("zeros") else ())]
     except Refused as error:
         return {"refused": error.code, "reason": str(error)}
     except OSError as error:
@@ -54,14 +61,32 @@ def apply_step(
     return {
         "graph": graph.name,
         "changed": effect.changed,
-        "remarks": [[remark.code, remark.message] for remark in effect.remarks],
+        "remarks": [[remark.code, remark.message] for remark in remarks],
         "report": dict(effect.report),
+        "shape": dict(effect.shape),
         "weight_bytes": _weight_bytes(graph),
     }
 
 
-_LAST = {step.SUFFIX for step in STEPS.values()} - {".onnx"}
-"""Suffixes of formats that no step reads."""
+def _carry(source: Path, graph: Path, model: Path) -> None:
+    """Take along what earlier steps left beside the graph; what lies in the model's own folder goes along anyway."""
+    if source.is_relative_to(model):
+        return
+    old = {source, graphs.data_file(source)}
+    for path in sorted(source.parent.rglob("*")):
+        target = graph.parent / path.relative_to(source.parent)
+        if path.is_file() and path not in old and not target.exists():
+            files.link(path, target)
+
+
+def _lost_zeros(source: Path, graph: Path) -> list[Remark]:
+    """A remark when weights that were zero no longer are. Formats other than ONNX cannot be looked into."""
+    from compiler.artifact.sparsity import lost, zeros
+
+    if {source.suffix, graph.suffix} != {".onnx"}:
+        return []
+    why = lost(zeros(source), zeros(graph))
+    return [Remark(why, "LOST_SPARSITY")] if why else []
 
 
 def _weight_bytes(graph: Path) -> int:

@@ -37,6 +37,8 @@ class Effect:
     changed: bool
     remarks: tuple[Remark, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
+    shape: Mapping[str, int] = field(default_factory=dict)
+    """Fields of the model's Shape that are no longer what they were: heads that went took their cache along."""
 
 
 @dataclass(frozen=True, slots=True)

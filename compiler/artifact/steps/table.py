@@ -8,10 +8,16 @@ from compiler.artifact.steps import (
     convert_opset,
     extract,
     fix_shapes,
+    merge_adapter,
     optimize,
     ort_format,
+    prune_heads,
+    prune_magnitude,
+    prune_neurons,
+    prune_pattern,
     quantize_blockwise,
     quantize_dynamic,
+    sparse_encode,
 )
 from compiler.artifact.steps.step import Step
 
@@ -24,4 +30,13 @@ STEPS: Mapping[str, Step] = {
     "convert-opset": convert_opset,
     "extract": extract,
     "ort-format": ort_format,
+    "prune/magnitude": prune_magnitude,
+    "prune/n-of-m": prune_pattern,
+    "prune/heads": prune_heads,
+    "prune/neurons": prune_neurons,
+    "sparse-encode": sparse_encode,
+    "merge-adapter": merge_adapter,
 }
+
+MAKE_ZEROS = frozenset({"prune/magnitude", "prune/n-of-m"})
+"""Steps whose zeros later ones must keep."""
