@@ -73,8 +73,8 @@ def verify(store: Store) -> tuple[list[Damage], list[Diagnostic]]:
 def prune(store: Store, keep: Collection[str] | None) -> Pruned:
     """Drop every artifact whose key is not in `keep` (None: keep all), then sweep.
 
-    Swept are blobs that nothing names and what killed compiles left. Figures stay as long as
-    what they were measured on, manifests of others always. The index is written first, so a kill in
+    Swept are blobs that nothing names, what recipes share on their way, and what killed compiles left. Figures stay as
+    long as what they were measured on, manifests of others always. The index is written first, so a kill in
     between loses nothing. Raises Stop when the system refuses.
     """
     if not store.root.is_dir():
@@ -90,6 +90,12 @@ def prune(store: Store, keep: Collection[str] | None) -> Pruned:
     stays = [entry for entry, _ in remaining]
     gone = [entry for entry in index if entry.get("artifactType") == layout.ARTIFACT and entry not in stays]
     return Pruned(tuple(sorted(_label(entry).name for entry in gone)), freed)
+
+
+def sweep(store: Store) -> int:
+    """Remove what killed compiles left half done; gives the bytes freed."""
+    with store.alone():
+        return _sweep_unfinished(store)
 
 
 _Listed = list[tuple[dict[str, Any], Any]]
@@ -115,7 +121,7 @@ def _remaining(manifests: _Listed, keep: Collection[str] | None) -> _Listed:
     def stays(entry: dict[str, Any], manifest: Any) -> bool:
         if layout.key_of(entry) is None:
             return True
-        if manifest is None or entry.get("artifactType") == layout.ARTIFACT:
+        if manifest is None or entry.get("artifactType") in (layout.ARTIFACT, layout.INTERMEDIATE):
             return entry in kept
         subject = manifest.get("subject")
         return subject["digest"] in subjects if subject else _label(entry).source in sources
