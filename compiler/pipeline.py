@@ -14,10 +14,13 @@ from functools import partial
 from pathlib import Path
 
 from compiler.artifact.artifact import Artifacts
-from compiler.artifact.build import build
+from compiler.artifact.build import build as build_artifacts
 from compiler.artifact.gates import check_gates
+from compiler.artifact.layout import REPORT
+from compiler.artifact.pace import Pace
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
+from compiler.artifact.verify import verify as verify_artifacts
 from compiler.blueprint.merge import merge
 from compiler.bundle.bundles import levels_for
 from compiler.bundle.checks import check_targets
@@ -32,10 +35,11 @@ from compiler.fleet.sources import check_sources
 from compiler.lock.commit import Destination, commit
 from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
 from compiler.lock.memory import Memory
-from compiler.lock.text import read
+from compiler.lock.text import NAME, read
 from compiler.lock.world import World
 from compiler.plan.actions import Plan
 from compiler.plan.planner import Tools, plan
+from compiler.plan.shards import Shard
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.summary import facts_text
 from compiler.syntax.read import read_all
@@ -54,6 +58,17 @@ class Request:
     mode: Mode = Mode.COMPILE
     selection: Selection = field(default_factory=Selection)
     whole: bool = False
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build without writing anything but the store."""
+
+    workspace: Path
+    store: Path
+    shard: Shard = field(default_factory=lambda: Shard(1, 1))
+    pace: Pace = field(default_factory=Pace)
 
 
 def validate(workspace: Path, *, locked: bool = False) -> Outcome:
@@ -102,6 +117,42 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     return outcome
 
 
+def build(request: BuildRequest, progress: Callable[[str], None]) -> Outcome:
+    """Text → the artifacts of a part of the plan, built and measured in the store, with what their steps reported."""
+    outcome, planned = _part(request)
+    if planned is not None:
+        store = Store(request.store)
+        outcome.artifacts = outcome.take(build_artifacts(planned, request.workspace, store, progress, request.pace))
+        for action in planned.actions if outcome.artifacts.artifacts else ():
+            if report := outcome.take(store.record(REPORT, action.key)):
+                outcome.reports[action.name] = report
+    return outcome
+
+
+def verify(request: BuildRequest, progress: Callable[[str], None]) -> Outcome:
+    """Text → whether the artifacts of a part of the plan come out as the lock has them. Nothing is kept."""
+    outcome, planned = _part(request)
+    if planned is not None:
+        outcome.verdicts = outcome.take(
+            verify_artifacts(planned, request.workspace, Store(request.store), progress, request.pace)
+        )
+    return outcome
+
+
+def _part(request: BuildRequest) -> tuple[Outcome, Plan | None]:
+    """The plan's part that a build is about; None where something is wrong."""
+    outcome = validate(request.workspace)
+    last = outcome.take(read(request.workspace / NAME))
+    if outcome.failed():
+        return outcome, None
+    inputs = outcome.take(fingerprint(request.workspace, outcome.fleets, {}))
+    if outcome.failed():
+        return outcome, None
+    tools = Tools(step_versions(), tool_versions())
+    outcome.plan = request.shard.of(plan(outcome.fleets, inputs, baseline(last), tools))
+    return outcome, outcome.plan
+
+
 def _make(
     request: Request, outcome: Outcome, last: Lock, tools: Tools, progress: Callable[[str], None]
 ) -> tuple[Plan, Artifacts, Tools] | None:
@@ -115,6 +166,8 @@ def _make(
         artifacts = outcome.take(from_lock(planned, last))
         tools = replace(tools, libraries=last.tools)
     else:
-        artifacts = outcome.take(build(planned, request.workspace, Store(request.store), progress))
+        artifacts = outcome.take(
+            build_artifacts(planned, request.workspace, Store(request.store), progress, request.pace)
+        )
     outcome.plan, outcome.artifacts = planned, artifacts
     return None if outcome.failed() else (planned, artifacts, tools)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
-from compiler.artifact import intermediates, machine, resources
+from compiler.artifact import cache, intermediates, machine, resources
 from compiler.artifact.artifact import File
 from compiler.artifact.faults import Fault, no_room, refused
 from compiler.artifact.intermediates import Intermediate, Told
@@ -46,6 +46,7 @@ def make_all(
     usable = [action for action in missing if action.model.id in sources]
     if not usable:
         return {}, diagnostics
+    cache.sweep(models.store)  # What a killed build left may be large.
     with models.store.scratch() as scratch:
         making = _Making(models.workspace, models.store, sources, scratch, progress, pace)
         making.run(usable, shared_keys(plan.actions))
