@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from compiler.plan.actions import Plan
@@ -17,12 +18,12 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Shard:
         """`2/3` → the second of three. Raises ValueError with the reason."""
-        number, slash, count = text.partition("/")
-        if not (slash and number.isdecimal() and count.isdecimal() and number.isascii() and count.isascii()):
+        found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", text)
+        if found is None:
             raise ValueError(f"`{text}` is not I/N, such as 1/4.")
-        shard = cls(int(number), int(count))
-        if not 1 <= shard.number <= shard.count:
-            raise ValueError(f"`{text}`: parts are counted from 1 to {shard.count}.")
+        shard = cls(int(found[1]), int(found[2]))
+        if shard.number > shard.count:
+            raise ValueError(f"`{text}`: the last part is {shard.count}/{shard.count}.")
         return shard
 
     def of(self, plan: Plan) -> Plan:
