@@ -139,7 +139,6 @@ class _Making:
         try:
             told = self._step(stage, folder)
             if isinstance(told, Fault):
-                self._refuse_full_disk(stage.action)
                 self._faults[stage.key] = told
                 return False
             before = self._made[stage.before].told if stage.before else ()
@@ -166,10 +165,13 @@ class _Making:
         try:
             made = run("step", self._request(stage, target, work), tell, log=folder / "log", leash=self._leash)
         except Failed as error:
-            return Fault(Code.STEP_FAILED.name, str(error), error.log)
-        finally:
-            files.remove_folder(work)
-        return Fault(made["refused"], made["reason"]) if "refused" in made else made
+            made = Fault(Code.STEP_FAILED.name, str(error), error.log)
+        else:
+            made = Fault(made["refused"], made["reason"]) if "refused" in made else made
+        if isinstance(made, Fault):
+            self._refuse_full_disk(stage.action, made)
+        files.remove_folder(work)
+        return made
 
     def _request(self, stage: Stage, target: Path, work: Path) -> dict[str, Any]:
         """What `apply_step` gets."""
@@ -226,9 +228,10 @@ class _Making:
         for key in unread:
             files.remove_folder(self._made[key].graph.parent)
 
-    def _refuse_full_disk(self, action: Action) -> None:
-        """Raise Stop when a step may have failed for want of space, which libraries do not say."""
-        if resources.free_disk(self.store.root) < action.source.size:
+    def _refuse_full_disk(self, action: Action, fault: Fault) -> None:
+        """Raise Stop when a step failed for want of space, or may have: libraries do not say."""
+        full = fault.code == Code.DISK_FULL.name
+        if full or resources.free_disk(self.store.root) < action.source.size:
             with files.refusals(self.store.root):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
