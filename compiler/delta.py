@@ -21,6 +21,7 @@ from compiler.bundle.index import edited_index, holds
 from compiler.bundle.render import render
 from compiler.bundle.targets import Target
 from compiler.fit.check import check
+from compiler.fit.choose import has_choice
 from compiler.fleet.catalogue import load
 from compiler.fleet.graph import Fleet
 from compiler.fleet.resolve import resolve
@@ -113,7 +114,7 @@ def _resolved(workspace: Path, edits: Iterable[_Edit]) -> tuple[Fleets, Fleets, 
     before, faults = resolve(workspace, blueprint, catalogue, {e.path: e.before for e in listed if e.before})
     after, more = resolve(workspace, blueprint, catalogue, {e.path: e.after for e in listed if e.after})
     targets, problems = check_targets(workspace, after)
-    return None if faults or more or problems else (before, after, targets)
+    return None if faults or more or problems or has_choice((*before, *after)) else (before, after, targets)
 
 
 @dataclass(slots=True)

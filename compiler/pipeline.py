@@ -15,7 +15,7 @@ from pathlib import Path
 
 from compiler.artifact.artifact import Artifacts
 from compiler.artifact.build import build as build_artifacts
-from compiler.artifact.gates import check_gates
+from compiler.artifact.gates import check_gates, of_runs, reasons
 from compiler.artifact.layout import REPORT
 from compiler.artifact.pace import Pace
 from compiler.artifact.steps.versions import step_versions, tool_versions
@@ -27,13 +27,14 @@ from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.delta import attempt
 from compiler.fit.check import check
+from compiler.fit.choose import choose
 from compiler.fleet.catalogue import load
 from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources
 from compiler.lock.commit import Destination, commit
-from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
+from compiler.lock.lock import Lock, Made, baseline, from_lock, locked_sources, make
 from compiler.lock.memory import Memory
 from compiler.lock.text import NAME, read
 from compiler.lock.world import World
@@ -103,12 +104,15 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     if outcome.failed() or (made := _make(request, outcome, last, tools, progress)) is None:
         return outcome
     planned, artifacts, tools = made
-    outcome.diagnostics += check_gates(planned, artifacts)
+    failed = check_gates(planned, artifacts)
+    outcome.fleets, outcome.decisions = outcome.take(choose(outcome.fleets, artifacts, reasons(failed), last.decisions))
+    outcome.diagnostics += of_runs(outcome.fleets, failed)
     outcome.estimates = outcome.take(check(outcome.fleets, artifacts))
     if outcome.failed():
         return outcome
     outcome.bundles = render(outcome.targets, outcome.fleets, artifacts, outcome.estimates, levels)
-    lock = partial(make, planned, artifacts, tools, kept=None if to.scope.everything else last)
+    made_of = Made(planned, artifacts, tools, outcome.decisions)
+    lock = partial(make, made_of, kept=None if to.scope.everything else last)
     outcome.tree = outcome.take(commit(to, outcome.bundles, last, memory.bundles, lock))
     if not outcome.failed():
         quiet = not outcome.diagnostics

@@ -22,7 +22,7 @@ from compiler.report.outcome import Outcome
 def recall(outcome: Outcome, workspace: Path, last: Lock, fleets: tuple[Fleet, ...]) -> None:
     """What `fleets` of a validated workspace need, as the lock has it: for questions, which build nothing.
 
-    Whether it fits its devices is not judged.
+    Whether it fits its devices is not judged, and choices were made as `last` has them.
     """
     inputs = outcome.take(fingerprint(workspace, fleets, locked_sources(last)))
     if outcome.failed():

@@ -40,6 +40,11 @@ class Quality:
     kl_divergence: float
     top_one_agreement: float
 
+    @property
+    def loss(self) -> float:
+        """What it lost against the original, in one number: the less the better."""
+        return self.kl_divergence
+
 
 @dataclass(frozen=True, slots=True)
 class Speed:

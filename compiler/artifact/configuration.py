@@ -30,6 +30,12 @@ def graph_file(folder: Path) -> str:
     return name
 
 
+def encoder_graph(folder: Path) -> str:
+    """The name of an encoder's graph, for which there is no configuration: its ONNX file, or what became of it."""
+    names = (DEFAULT_GRAPH, PurePosixPath(DEFAULT_GRAPH).with_suffix(".ort").name)
+    return next((name for name in names if (folder / name).is_file()), DEFAULT_GRAPH)
+
+
 def context_length(folder: Path) -> int:
     """Tokens that the model was made for. Raises Unusable."""
     length = _config(folder)["model"].get("context_length")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compiler.artifact import runtime
-from compiler.artifact.configuration import DEFAULT_GRAPH
+from compiler.artifact.configuration import encoder_graph
 from compiler.artifact.feeds import feeds
 
 POOLED = ("sentence_embedding", "text_embeds")
@@ -27,7 +27,7 @@ class Encoder:
 
     def __init__(self, folder: Path, threads: int) -> None:
         self._folder = folder
-        self._session = runtime.open_session(folder / DEFAULT_GRAPH, runtime.options("all", threads))
+        self._session = runtime.open_session(folder / encoder_graph(folder), runtime.options("all", threads))
         self._outputs = [value.name for value in self._session.get_outputs()]
 
     def embeddings(self, texts: Iterable[str]) -> Iterator[Any]:

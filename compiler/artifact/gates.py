@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 
 from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes, show_ratio
-from compiler.fleet.graph import Gate
+from compiler.fleet.graph import Fleet, Gate
 from compiler.plan.actions import Plan
 
 _MACHINE = ("tokensPerSecond", "peakMemory")
 """Metrics that depend on the build machine."""
 
 
-def check_gates(plan: Plan, artifacts: Artifacts) -> list[Diagnostic]:
-    """Every gate of every recipe, against the artifacts that it made."""
-    return [
-        finding
+def check_gates(plan: Plan, artifacts: Artifacts) -> dict[str, list[Diagnostic]]:
+    """Every gate of every recipe, against the artifacts that it made: by artifact, what does not pass."""
+    return {
+        action.name: found
         for action in plan.actions
         if action.name in artifacts.artifacts
-        for gate in action.recipe.gates
-        for finding in _check(gate, artifacts.artifacts[action.name])
-    ]
+        if (found := [one for gate in action.recipe.gates for one in _check(gate, artifacts.artifacts[action.name])])
+    }
+
+
+def reasons(failed: Mapping[str, list[Diagnostic]]) -> dict[str, str]:
+    """By artifact, which gates did not pass, in a phrase."""
+    return {name: " ".join(found.message for found in findings).rstrip(".") for name, findings in failed.items()}
+
+
+def of_runs(fleets: Iterable[Fleet], failed: Mapping[str, list[Diagnostic]]) -> list[Diagnostic]:
+    """What did not pass of the artifacts that some run has; a choice has others that it dropped."""
+    used = {run.artifact for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs}
+    return [finding for name, findings in failed.items() if name in used for finding in findings]
 
 
 def held(gates: tuple[Gate, ...], artifact: Artifact) -> dict[str, float]:

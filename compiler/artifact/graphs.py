@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,23 @@ def tensors(model: Any) -> Iterator[Any]:
         yield from graph.initializer
 
 
+def other_tensors(model: Any) -> Iterator[tuple[Any, str]]:
+    """The tensors that are no initializers, with words for each: constants in nodes, parts of sparse initializers."""
+    for graph in (*all_graphs(model.graph), *(inner for function in model.functions for inner in all_graphs(function))):
+        for node in graph.node:
+            for attribute in node.attribute:
+                for tensor in (attribute.t, *attribute.tensors, *_parts(attribute.sparse_tensor)):
+                    yield tensor, f"Attribute `{attribute.name}` of node `{node.name or next(iter(node.output), '')}`"
+    for graph in all_graphs(model.graph):
+        for sparse in graph.sparse_initializer:
+            for tensor in _parts(sparse):
+                yield tensor, f"Sparse initializer `{sparse.values.name}`"
+
+
+def _parts(sparse: Any) -> tuple[Any, Any]:
+    return sparse.values, sparse.indices
+
+
 def elements(tensor: Any) -> int:
     count = 1
     for size in tensor.dims:
@@ -94,19 +111,17 @@ def weight_bytes(model: Any) -> int:
 
 def drop_unused(model: Any) -> None:
     """Remove initializers that no node reads: some quantizers leave the old weights behind."""
-    used = set(_names_read(model.graph))
+    used = names_read(model.graph)
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     if len(kept) < len(model.graph.initializer):
         del model.graph.initializer[:]
         model.graph.initializer.extend(kept)
 
 
-def _names_read(graph: Any) -> Iterable[str]:
-    for inner in all_graphs(graph):
-        for node in inner.node:
-            yield from node.input
-        for output in inner.output:
-            yield output.name
+def names_read(graph: Any) -> set[str]:
+    """The values that some node reads, or that are outputs."""
+    nodes = {name for inner in all_graphs(graph) for node in inner.node for name in node.input}
+    return nodes | {output.name for inner in all_graphs(graph) for output in inner.output}
 
 
 def _strip(model: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from compiler.artifact import cache, intermediates, machine, resources
 from compiler.artifact.artifact import File
+from compiler.artifact.configuration import CONFIG
 from compiler.artifact.faults import Fault, no_room, refused
 from compiler.artifact.intermediates import Intermediate, Told
 from compiler.artifact.models import Models, Source, label_of
@@ -141,9 +142,11 @@ class _Making:
             if isinstance(told, Fault):
                 self._faults[stage.key] = told
                 return False
-            before = self._made[stage.before].told if stage.before else ()
-            target = folder / "made"
-            made = _Made(target / told["graph"], told["weight_bytes"], (*before, Told.of(stage.step_name, told)))
+            target, before = folder / "made", self._made.get(stage.before or "")
+            if before and (written := before.graph.parent / CONFIG).exists() and not (target / CONFIG).exists():
+                files.link(written, target / CONFIG)  # It is about the result of this step too.
+            all_told = (*(before.told if before else ()), Told.of(stage.step_name, told))
+            made = _Made(target / told["graph"], told["weight_bytes"], all_told)
             self._made[stage.key] = made
             self._keep(stage, made, folder)
             return True
@@ -200,8 +203,7 @@ class _Making:
 
     def _share(self, stage: Stage, made: _Made, folder: Path) -> None:
         listed = tuple(
-            File(path.relative_to(folder).as_posix(), path.stat().st_size, digests.of_file(path))
-            for path in _below(folder)
+            File(name, (folder / name).stat().st_size, digests.of_file(folder / name)) for name in _below(folder)
         )
         name = f"{stage.action.model.id} after {', '.join(told.step for told in made.told)}"
         label = replace(label_of(stage.action), key=stage.key, name=name)
@@ -214,7 +216,8 @@ class _Making:
         shape = replace(source.shape, weight_bytes=made.weight_bytes)
         carried = {file.name: source.folder / file.name for file in source.carried(action.source)}
         at = PurePosixPath(source.graph).parent
-        own = {(at / path.relative_to(folder)).as_posix(): path for path in _below(folder)}
+        # A configuration that a step wrote takes the place of the model's, wherever in the folder the graph lies.
+        own = {name if name == CONFIG else (at / name).as_posix(): folder / name for name in _below(folder)}
         remarks = tuple(remark for number, told in enumerate(made.told) for remark in _remarks(number, told))
         report = {"steps": [{"step": t.step, "changed": t.changed, "report": t.report} for t in made.told]}
         return self.store.put(label_of(action), shape, carried | own, remarks, report)
@@ -241,14 +244,15 @@ def _line(stage: Stage) -> str:
     return f"{stage.action.name}: {stage.step_name.replace('/', ' ')} ({stage.number + 1}/{count})"
 
 
-def _below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _below(folder: Path) -> list[str]:
+    """The names of the files in a folder, with `/`."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _linked(folder: Path, second: Path) -> Path:
     """The same files under other paths, for the store to move."""
-    for path in _below(folder):
-        files.link(path, second / path.relative_to(folder))
+    for name in _below(folder):
+        files.link(folder / name, second / name)
     return second
 
 

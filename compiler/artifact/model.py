@@ -27,6 +27,8 @@ def inspect(folder: str) -> dict[str, Any]:
     Gives `{"model": file name, "data": names of the files with its external data, "shape": fields of Shape}` or
     `{"problems": [{"code", "message"}, …]}`.
     """
+    from compiler.artifact.operators import custom_operators
+
     root = Path(folder)
     problems: list[Unusable] = []
 
@@ -43,7 +45,7 @@ def inspect(folder: str) -> dict[str, Any]:
     attempt(lambda: _check_tokenizer(root / TOKENIZER))
     model = attempt(lambda: _read(root / name))
     if model is not None:
-        problems += [*_external_data(root / name, model), *_interface(name, model)]
+        problems += [*_external_data(root / name, model), *custom_operators(model), *_interface(name, model)]
         cache = attempt(lambda: sum(_cache_bytes(root, value) for value in _cache_inputs(model)))
     if not problems:
         attempt(lambda: _check_runs(root, name))
@@ -131,11 +133,15 @@ def _data_files(name: str, model: Any) -> list[str]:
 
 
 def _external_data(path: Path, model: Any) -> Iterator[Unusable]:
-    """Every tensor outside the ONNX file must lie whole in a file of the same folder; once for each file."""
+    """Every tensor outside the ONNX file must be an initializer and lie whole in a file of the same folder; once for
+    each file."""
     from onnx import TensorProto
 
     from compiler.artifact import graphs
 
+    for tensor, owner in graphs.other_tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            yield Unusable("EXTERNAL_DATA", f"{owner} lies outside the ONNX file; only initializers may.")
     seen = set()
     for tensor in graphs.tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL:

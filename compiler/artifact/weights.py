@@ -140,10 +140,12 @@ class Target:
             os.close(self._descriptor)
             self._descriptor = -1
         if self._reserved and self._end <= graphs.LARGEST_SINGLE_FILE:
-            for tensor in self._reserved:
-                onnx.external_data_helper.load_external_data_for_tensor(tensor, str(self.path.parent))
-                tensor.data_location = TensorProto.DEFAULT
-                del tensor.external_data[:]
+            # Those of the model: a repeated field holds copies of what was put into it.
+            for tensor in graphs.tensors(model):
+                if tensor.data_location == TensorProto.EXTERNAL:
+                    onnx.external_data_helper.load_external_data_for_tensor(tensor, str(self.path.parent))
+                    tensor.data_location = TensorProto.DEFAULT
+                    del tensor.external_data[:]
             self._data.unlink()
         graphs.write(model, self.path)
 

@@ -72,6 +72,7 @@ class Code(Enum):
     # 4xx: gates
     GATE_FAILED = "SLM401", "gate-failed", _ERROR, "Gate failed", Exit.GATE_FAILED
     GATE_UNDECIDED = "SLM402", "gate-undecided", _ERROR, "Gate cannot be decided", Exit.GATE_FAILED
+    NO_CANDIDATE = "SLM404", "no-candidate", _ERROR, "No recipe of a choice suits the device class", Exit.GATE_FAILED
 
     # 5xx: models and builds
     NOT_ONNX = "SLM501", "not-onnx", _ERROR, "Model file is not a readable ONNX model"
@@ -91,6 +92,7 @@ class Code(Enum):
         Exit.BUILD_FAILED,
     )
     STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
+    CUSTOM_OPERATOR = "SLM514", "custom-operator", _ERROR, "Model has an operator that onnxruntime does not have"
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"

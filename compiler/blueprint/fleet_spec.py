@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from compiler.blueprint.scalars import (
     ByteSize,
@@ -35,11 +36,37 @@ class ServeSpec(Spec):
 Match = dict[str, OneOrMore[str]]
 
 
+class ChoiceSpec(Spec):
+    """Several recipes, of which slmc takes the best that passes its gates, for each device class."""
+
+    choose: Annotated[list[Name], Field(min_length=1, description="Names of recipes.")]
+    minimize: Annotated[Literal["size", "latency", "memory", "energy"], Field(description="Which one is the best.")] = (
+        "size"
+    )
+
+    @property
+    def written(self) -> str:
+        """The choice as a blueprint may write it: one text for one choice."""
+        return f"{{choose: [{', '.join(self.choose)}], minimize: {self.minimize}}}"
+
+
+def _name_or_choice(value: Any) -> str:
+    return "choice" if isinstance(value, dict) else "name"
+
+
+_NAME_OR_CHOICE: Callable[[Any], str] = _name_or_choice
+RecipeUse = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[ChoiceSpec, Tag("choice")], Discriminator(_NAME_OR_CHOICE)
+]
+
+
 class RunSpec(Spec):
     """A model, optimized by a recipe, running on the devices that match."""
 
     model: Annotated[ModelReference, Field(description="NAME@VERSION of a model.")]
-    recipe: Annotated[Name, Field(description="The recipe that optimizes it.")]
+    recipe: Annotated[
+        RecipeUse, Field(description="The recipe that optimizes it, or `{choose: [A, B], minimize: size}`.")
+    ]
     match: Annotated[
         Match, Field(description="`class`, `device` or a label, with one value or a list; default: every device.")
     ] = {}
@@ -59,7 +86,7 @@ class RunOverrideSpec(Spec):
     """The values of a run that an overlay may set."""
 
     model: Annotated[ModelReference | None, Field(description="NAME@VERSION of a model.")] = None
-    recipe: Annotated[Name | None, Field(description="The recipe that optimizes it.")] = None
+    recipe: Annotated[RecipeUse | None, Field(description="The recipe that optimizes it, or a choice.")] = None
     threads: Annotated[int | None, Field(ge=1, le=1024, description="Threads that compute.")] = None
     context_length: Annotated[int | None, Field(ge=16, description="Tokens.")] = None
     memory_limit: Annotated[ByteSize | None, Field(description="Hard limit.")] = None

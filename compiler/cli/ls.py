@@ -10,6 +10,7 @@ from compiler import pipeline
 from compiler.base.diagnostics import exit_code, has_errors
 from compiler.cli import options
 from compiler.cli.output import Output
+from compiler.fit.choose import decided
 from compiler.fleet.select import Selection, select
 from compiler.lock.text import NAME, read
 from compiler.report.data import verdict
@@ -33,7 +34,7 @@ def command(what: str, directory: str | None, selection: Selection, output_forma
     outcome = pipeline.validate(workspace, locked=True)
     lock = outcome.take(read(workspace / NAME))
     fleets = outcome.take(select(outcome.fleets, selection)) if not outcome.failed() else ()
-    listing = LISTINGS[what](fleets, lock)
+    listing = LISTINGS[what](decided(fleets, lock.decisions), lock)
     if output.json:
         output.data(verdict(outcome.exit, outcome.diagnostics) | {what: listing_data(listing)})
         return int(exit_code(outcome.diagnostics))

@@ -12,9 +12,10 @@ from compiler.base.diagnostics import exit_code, has_errors
 from compiler.cli import options
 from compiler.cli.asked import AskedFile, asked_file
 from compiler.cli.output import Output
+from compiler.fit.choose import decided
 from compiler.fleet.where import where
 from compiler.lock.text import NAME, read
-from compiler.report.grounds import lock_text
+from compiler.report.grounds import LockText, lock_text
 from compiler.report.outcome import Outcome
 
 
@@ -34,8 +35,12 @@ def command(path: str, directory: str | None, device: str | None, output_format:
     if outcome.failed():
         output.diagnostics(outcome.diagnostics)
         return int(outcome.exit)
-    outcome.diagnostics.clear()  # warnings about other things than what was asked
-    text, data = _of_file(outcome, asked, device) if asked else _of_path(outcome, workspace, path, device)
+    lock, damage = read(workspace / NAME)
+    # Not the warnings about other things than what was asked.
+    outcome.diagnostics = damage if asked else []
+    outcome.fleets = decided(outcome.fleets, lock.decisions)
+    known = lock_text(workspace / NAME, lock)
+    text, data = _of_file(outcome, asked, known, device) if asked else _of_path(outcome, known, path, device)
     if output.json:
         from compiler.report.data import verdict
 
@@ -49,32 +54,29 @@ def command(path: str, directory: str | None, device: str | None, output_format:
     return int(exit_code(outcome.diagnostics))
 
 
-def _of_path(outcome: Outcome, workspace: Path, path: str, device: str | None) -> tuple[str, dict[str, Any]]:
+def _of_path(outcome: Outcome, lock: LockText, path: str, device: str | None) -> tuple[str, dict[str, Any]]:
     from compiler.report.computed import computed
     from compiler.report.where import where_data, where_text
 
     answer = outcome.take(where(outcome.fleets, path, device))
     if outcome.failed():
         return "", {}
-    lock, _ = read(workspace / NAME)
-    found = computed(answer, outcome, lock_text(workspace / NAME, lock))
+    found = computed(answer, outcome, lock)
     return where_text(answer, found), where_data(answer, found)
 
 
-def _of_file(outcome: Outcome, asked: AskedFile, device: str | None) -> tuple[str, dict[str, Any]]:
+def _of_file(outcome: Outcome, asked: AskedFile, lock: LockText, device: str | None) -> tuple[str, dict[str, Any]]:
     from compiler.report.generated import chosen, explain, locate, remark
     from compiler.report.where import FileAnswer, file_data, file_text
 
     located = outcome.take(locate(outcome.fleets, asked.path))
     if located is None:
         return "", {}
-    path = asked.workspace / NAME
-    lock = outcome.take(read(path))
     if located.cohort and not outcome.failed():
-        questions.recall(outcome, asked.workspace, lock, (located.alone,))
+        questions.recall(outcome, asked.workspace, lock.lock, (located.alone,))
     if outcome.failed():
         return "", {}
-    explained, given = outcome.take(explain(outcome, located, lock_text(path, lock), device))
+    explained, given = outcome.take(explain(outcome, located, lock, device))
     lines = outcome.take(chosen(explained, asked.name, asked.line))
     if outcome.failed():
         return "", {}

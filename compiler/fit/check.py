@@ -76,17 +76,18 @@ def check(fleets: Iterable[Fleet], artifacts: Artifacts) -> tuple[tuple[Estimate
 
 
 def _estimate(fleet: Fleet, cohort: Cohort, artifacts: Artifacts) -> Estimate:
-    hardware = cohort.device_class
+    hardware, known = cohort.device_class, artifacts.artifacts
     return Estimate(
         fleet.name,
         cohort.name,
-        tuple([_run(run, artifact) for run in cohort.runs if (artifact := artifacts.artifacts.get(run.artifact))]),
+        tuple([estimate_run(run, known[run.artifact]) for run in cohort.runs if run.artifact in known]),
         hardware.memory - hardware.reserved_memory,
         hardware.storage - hardware.reserved_storage,
     )
 
 
-def _run(run: Run, artifact: Artifact) -> RunEstimate:
+def estimate_run(run: Run, artifact: Artifact) -> RunEstimate:
+    """What one run with this artifact needs on a device."""
     context = run.context_length or artifact.shape.context_length
     return RunEstimate(
         run.name,

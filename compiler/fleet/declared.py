@@ -9,6 +9,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
+from compiler.blueprint.fleet_spec import ChoiceSpec
 from compiler.blueprint.recipe_spec import RecipeSpec
 from compiler.blueprint.step_spec import step_paths
 from compiler.fleet.graph import Gate, Model, Recipe, Step, StepFile
@@ -23,10 +24,35 @@ class Declared:
     blueprint: Blueprint
     models: dict[str, Model] = field(init=False)
     recipes: dict[str, Recipe] = field(init=False)
+    choices: dict[str, Recipe] = field(init=False)
+    """By the text that each is written with; only those all of whose recipes are declared."""
 
     def __post_init__(self) -> None:
         self.models = {model.id: model for model in _models(self.blueprint)}
         self.recipes = {name: _recipe(name, spec, self.blueprint) for name, spec in self.blueprint.recipes.items()}
+        self.choices = {}
+        for path, choice in choices(self.blueprint):
+            if all(name in self.recipes for name in choice.choose):
+                candidates = tuple(self.recipes[name] for name in dict.fromkeys(choice.choose))
+                place = self.blueprint.places.value(*path)
+                made = Recipe(choice.written, (), (), place, candidates, choice.minimize)
+                self.choices.setdefault(choice.written, made)
+
+    def recipe(self, reference: str) -> Recipe | None:
+        """The recipe of this name, or the choice that is written like this."""
+        return self.recipes.get(reference) or self.choices.get(reference)
+
+    def check_choices(self) -> list[Diagnostic]:
+        """Every name that a choice of some fleet or overlay misspells or repeats."""
+        found: list[Diagnostic] = []
+        for path, choice in choices(self.blueprint):
+            for number, name in enumerate(choice.choose):
+                place = self.blueprint.places.value(*path, "choose", number)
+                if name in choice.choose[:number]:
+                    found.append(Diagnostic(Code.BAD_VALUE, f"`{name}` is listed twice.", place))
+                elif wrong := self.check_recipe(name, place):
+                    found.append(wrong)
+        return found
 
     def check(self, field: str, reference: str, place: Span) -> Diagnostic | None:
         """What is wrong with what a field `model` or `recipe` refers to, if anything."""
@@ -45,7 +71,8 @@ class Declared:
         return Diagnostic(Code.UNKNOWN_REFERENCE, message, span, help=did_you_mean(version, versions))
 
     def check_recipe(self, name: str, place: Span) -> Diagnostic | None:
-        return None if name in self.recipes else self._undeclared("recipes", name, place)
+        """What is wrong with a recipe's name. The names in a choice are looked at by `check_choices`."""
+        return None if name in self.recipes or name.startswith("{") else self._undeclared("recipes", name, place)
 
     def _undeclared(self, section: str, name: str, place: Span) -> Diagnostic | None:
         """The diagnostic for an unknown name; None when it is declared with errors, or where nobody could read it."""
@@ -55,6 +82,18 @@ class Declared:
             return None
         help = did_you_mean(name, known, None if known else f"Declare it under `{section}:`.")
         return Diagnostic(Code.UNKNOWN_REFERENCE, f"No {section[:-1]} is named `{name}`.", place, help=help)
+
+
+def choices(blueprint: Blueprint) -> Iterator[tuple[tuple[str | int, ...], ChoiceSpec]]:
+    """Every choice of recipes in a fleet or an overlay, with its path."""
+    for name, fleet in blueprint.fleets.items():
+        for run, spec in fleet.runs.items():
+            if isinstance(spec.recipe, ChoiceSpec):
+                yield ("fleets", name, "runs", run, "recipe"), spec.recipe
+        for number, overlay in enumerate(fleet.overlays):
+            for run, over in overlay.runs.items():
+                if isinstance(over.recipe, ChoiceSpec):
+                    yield ("fleets", name, "overlays", number, "runs", run, "recipe"), over.recipe
 
 
 def _models(blueprint: Blueprint) -> Iterator[Model]:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from compiler.base.spelling import snake
-from compiler.blueprint.fleet_spec import PrivacyOverrideSpec, PrivacySpec, RunOverrideSpec, RunSpec
+from compiler.blueprint.fleet_spec import ChoiceSpec, PrivacyOverrideSpec, PrivacySpec, RunOverrideSpec, RunSpec
 
 
 class Kind(Enum):
@@ -103,7 +103,8 @@ _PRIVACY_SPECS = (PrivacySpec, PrivacyOverrideSpec)
 _RUN_SPEC, _PRIVACY_SPEC = _attributes(RUN_FIELDS), _attributes(PRIVACY_FIELDS)
 
 Given = tuple[str, str, Any, tuple[str, ...]]
-"""Field, name of the entry or nothing, value, and where it stands inside its spec. Lists become tuples."""
+"""Field, name of the entry or nothing, value, and where it stands inside its spec. Lists become tuples, and a choice of
+recipes the text that it is written with."""
 
 
 def given(spec: RunSpec | RunOverrideSpec | PrivacySpec | PrivacyOverrideSpec) -> Iterator[Given]:
@@ -115,5 +116,7 @@ def given(spec: RunSpec | RunOverrideSpec | PrivacySpec | PrivacyOverrideSpec) -
             continue
         if kind is Kind.MAP:
             yield from ((field, name, entry, (*inner, name)) for name, entry in value.items())
+        elif isinstance(value, ChoiceSpec):
+            yield field, "", value.written, inner
         else:
             yield field, "", tuple(value) if kind is Kind.LIST else value, inner

@@ -72,7 +72,8 @@ def _step_digests(workspace: Path, fleets: Iterable[Fleet], diagnostics: list[Di
 
 def _step_files(fleets: Iterable[Fleet]) -> list[StepFile]:
     """What the steps of recipes in use name, each path once."""
-    recipes = {run.recipe.name: run.recipe for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs}
+    used = (run.recipe for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs)
+    recipes = {recipe.name: recipe for one in used for recipe in one.candidates}
     named = [file for _, recipe in sorted(recipes.items()) for step in recipe.steps for file in step.files]
     return list({file.path: file for file in named}.values())
 

@@ -63,10 +63,20 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
+    """Steps and gates; or several such recipes to choose from, and then none of its own."""
+
     name: str
     steps: tuple[Step, ...]
     gates: tuple[Gate, ...]
     place: Span = field(compare=False, repr=False)
+    choice: tuple[Recipe, ...] = ()
+    minimize: str = ""
+    """What the best of a choice has the least of: `size`, `latency`, `memory`, `energy`."""
+
+    @property
+    def candidates(self) -> tuple[Recipe, ...]:
+        """The recipes that may be the one: itself, unless it is a choice."""
+        return self.choice or (self,)
 
 
 @dataclass(frozen=True, slots=True)

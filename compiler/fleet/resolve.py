@@ -12,7 +12,7 @@ from compiler.fleet.catalogue import Catalogue
 from compiler.fleet.claims import claimed_twice
 from compiler.fleet.classes import resolve_classes
 from compiler.fleet.declared import Declared
-from compiler.fleet.graph import Fleet
+from compiler.fleet.graph import Fleet, artifact_name
 from compiler.fleet.inventories import Inventories
 from compiler.fleet.link import Linker, Scope
 from compiler.fleet.paths import check_paths
@@ -30,6 +30,7 @@ def resolve(
     classes, diagnostics = resolve_classes(blueprint, catalogue)
     diagnostics = check_paths(workspace, blueprint) + diagnostics
     declared = Declared(blueprint)
+    diagnostics += declared.check_choices()
     inventories = Inventories(workspace, blueprint.places, classes, declared, rows)
     scope = Scope(blueprint.places, classes, declared, inventories)
     fleets = []
@@ -46,11 +47,12 @@ def _same_artifact_names(fleets: list[Fleet]) -> list[Diagnostic]:
     """Report two pairs of model and recipe whose artifacts would be called the same (`a-1` + `b`, `a` + `1-b`)."""
     makers: dict[str, tuple[str, str]] = {}
     diagnostics = []
-    for run in (run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs):
-        maker = run.model.id, run.recipe.name
-        first = makers.setdefault(run.artifact, maker)
+    runs = (run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs)
+    for run, recipe in ((one, recipe) for one in runs for recipe in one.recipe.candidates):
+        maker, name = (run.model.id, recipe.name), artifact_name(run.model, recipe)
+        first = makers.setdefault(name, maker)
         if first != maker:
             both = f"`{first[0]}` with `{first[1]}` and `{maker[0]}` with `{maker[1]}`"
-            message = f"The artifacts of {both} would both be named `{run.artifact}`."
+            message = f"The artifacts of {both} would both be named `{name}`."
             diagnostics.append(Diagnostic(Code.BAD_VALUE, message, run.place, help="Rename one of the recipes."))
     return diagnostics

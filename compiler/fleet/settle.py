@@ -195,7 +195,7 @@ class Settler:
 
     def _run(self, layer: RunLayer, state: State, port: int) -> Run | None:
         model = self.declared.models.get(state["model"])
-        recipe = self.declared.recipes.get(state["recipe"])
+        recipe = self.declared.recipe(state["recipe"])
         if model is None or recipe is None:
             return None
         return Run(

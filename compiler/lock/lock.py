@@ -10,6 +10,7 @@ from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.manifest import SUMS
+from compiler.fit.choose import Decision
 from compiler.fleet.sources import ModelSource
 from compiler.plan.actions import Baseline, Locked, Plan, Reason
 from compiler.plan.planner import Tools
@@ -45,6 +46,7 @@ class Lock:
     originals: Mapping[str, Original] = field(default_factory=dict)
     bundles: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def chains(self) -> list[str]:
@@ -75,11 +77,22 @@ def locked_sources(lock: Lock) -> dict[str, ModelSource]:
     }
 
 
-def make(plan: Plan, artifacts: Artifacts, tools: Tools, committed: Committed, kept: Lock | None = None) -> Lock:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a compile found out before it wrote anything."""
+
+    plan: Plan
+    artifacts: Artifacts
+    tools: Tools
+    decisions: tuple[Decision, ...] = ()
+
+
+def make(of: Made, committed: Committed, kept: Lock | None = None) -> Lock:
     """The lock of a finished compile. What depends on the machine is left behind here.
 
     A compile of a part of the workspace keeps what the last lock, `kept`, says of the rest.
     """
+    plan, artifacts = of.plan, of.artifacts
     used = {action.model.id for action in plan.actions}
     rest = kept or Lock()
     made = {
@@ -93,12 +106,19 @@ def make(plan: Plan, artifacts: Artifacts, tools: Tools, committed: Committed, k
     }
     originals = {id: replace(o, speed=None) for id, o in artifacts.originals.items() if id in used}
     return Lock(
-        dict(tools.libraries),
+        dict(of.tools.libraries),
         {**rest.artifacts, **made},
         {**rest.originals, **originals},
         committed.bundles,
         committed.indexes,
+        _decisions(of.decisions, rest),
     )
+
+
+def _decisions(new: tuple[Decision, ...], rest: Lock) -> tuple[Decision, ...]:
+    """Without figures, some of which are of the machine; those of the rest of a workspace stay."""
+    found = {decision.key: decision for decision in (*rest.decisions, *new)}
+    return tuple(replace(found[key], figures={}) for key in sorted(found))
 
 
 def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.bundle.bundles import levels_for
+from compiler.fit.choose import decided
 from compiler.fleet.fingerprint import Inputs
 from compiler.fleet.graph import Cohort, Fleet
 from compiler.lock.before import Before, held, read_index, recorded
@@ -38,6 +39,10 @@ class State:
     templates: Mapping[str, str] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
+    def decided(self) -> State:
+        """The state with the recipes that its lock has for every choice."""
+        return replace(self, fleets=decided(self.fleets, self.lock.decisions))
+
     def only(self, names: tuple[str, ...]) -> State:
         """The state with the fleets of these names alone; with all of them when there are none."""
         if not names:
@@ -61,6 +66,7 @@ def compare_states(
     """
     since = plan(new.fleets, inputs, baseline(old.lock), tools)
     now = plan(new.fleets, inputs, baseline(new.lock), tools)
+    old, new = old.decided(), new.decided()
     earlier = recorded(old.lock)
     known = known_artifacts(since, now, earlier, recorded(new.lock))
     changed = artifact_changes(new.fleets, since, earlier, known)

@@ -13,6 +13,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
 from compiler.base.spelling import fields, plain
+from compiler.fit.choose import Candidate, Decision
 from compiler.lock.lock import Lock, LockedArtifact
 
 NAME = "slmc.lock"
@@ -57,6 +58,7 @@ def dump(lock: Lock) -> bytes:
             "artifacts": {name: _dump_artifact(entry) for name, entry in lock.artifacts.items()},
             "bundles": dict(lock.bundles),
             "indexes": dict(lock.indexes),
+            **({"choices": [_dump_decision(decision) for decision in lock.decisions]} if lock.decisions else {}),
         }
     )
 
@@ -100,7 +102,28 @@ def _load(data: dict[str, Any]) -> Lock:
         },
         bundles=_paths(data["bundles"]),
         indexes=_paths(data["indexes"]),
+        decisions=tuple(_load_decision(entry) for entry in data.get("choices", ())),
     )
+
+
+def _dump_decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "fleet": decision.fleet,
+        "run": decision.run,
+        "class": decision.device_class,
+        "model": decision.model,
+        "minimize": decision.minimize,
+        "recipe": decision.recipe,
+        "candidates": [plain(candidate) for candidate in decision.candidates],
+    }
+
+
+def _load_decision(entry: dict[str, Any]) -> Decision:
+    fleet, run, hardware, model = (_text(entry[name]) for name in ("fleet", "run", "class", "model"))
+    candidates = tuple(
+        Candidate(_text(one["recipe"]), _text(one["digest"]), _text(one["dropped"])) for one in entry["candidates"]
+    )
+    return Decision(fleet, run, hardware, model, _text(entry["minimize"]), _text(entry["recipe"]), candidates)
 
 
 def _load_artifact(name: str, entry: dict[str, Any]) -> LockedArtifact:

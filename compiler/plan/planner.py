@@ -8,7 +8,7 @@ from typing import Any
 
 from compiler.base import digests
 from compiler.fleet.fingerprint import Inputs
-from compiler.fleet.graph import Fleet, Recipe, Run, Step
+from compiler.fleet.graph import Fleet, Model, Recipe, Step, artifact_name
 from compiler.fleet.sources import ModelSource
 from compiler.plan.actions import Action, Baseline, BuildKey, Locked, Plan, Reason, Verb
 
@@ -28,9 +28,9 @@ def plan(fleets: Iterable[Fleet], inputs: Inputs, baseline: Baseline, tools: Too
     """
     wanted = _wanted(fleets)
     actions = tuple(
-        _action(name, run, inputs, baseline, tools)
-        for name, run in sorted(wanted.items())
-        if run.model.id in inputs.models
+        _action(name, model, recipe, inputs, baseline, tools)
+        for name, (model, recipe) in sorted(wanted.items(), key=lambda item: item[0])
+        if model.id in inputs.models
     )
     return Plan(actions, tuple(sorted(set(baseline.artifacts) - set(wanted))))
 
@@ -53,17 +53,18 @@ def _step_key(step: Step, files: Mapping[str, str], tools: Tools) -> Mapping[str
     return {"kind": step.kind, "version": version, **step.parameters, **({"files": read} if read else {})}
 
 
-def _wanted(fleets: Iterable[Fleet]) -> dict[str, Run]:
-    return {run.artifact: run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs}
+def _wanted(fleets: Iterable[Fleet]) -> dict[str, tuple[Model, Recipe]]:
+    runs = (run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs)
+    return {artifact_name(run.model, recipe): (run.model, recipe) for run in runs for recipe in run.recipe.candidates}
 
 
-def _action(name: str, run: Run, inputs: Inputs, baseline: Baseline, tools: Tools) -> Action:
-    source = inputs.models[run.model.id]
-    key = build_key(source, run.recipe, inputs, tools)
+def _action(name: str, model: Model, recipe: Recipe, inputs: Inputs, baseline: Baseline, tools: Tools) -> Action:
+    source = inputs.models[model.id]
+    key = build_key(source, recipe, inputs, tools)
     locked = baseline.artifacts.get(name)
     reason = _reason(locked, key, source)
     verb = Verb.KEEP if reason is Reason.UNCHANGED else Verb.BUILD
-    return Action(verb, reason, name, run.model, run.recipe, source, key, locked)
+    return Action(verb, reason, name, model, recipe, source, key, locked)
 
 
 def _reason(locked: Locked | None, inputs: BuildKey, source: ModelSource) -> Reason:

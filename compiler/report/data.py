@@ -8,6 +8,7 @@ from typing import Any
 from compiler.base.diagnostics import Diagnostic, in_order
 from compiler.base.span import Span
 from compiler.base.spelling import plain
+from compiler.report.choices import choices_data
 from compiler.report.outcome import Outcome
 
 
@@ -37,6 +38,9 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
     if outcome.artifacts:
         data["originals"] = [plain(original) for _, original in sorted(outcome.artifacts.originals.items())]
         data["artifacts"] = [plain(a) | {"size": a.size} for _, a in sorted(outcome.artifacts.artifacts.items())]
+    if outcome.decisions and outcome.artifacts:
+        known = {artifact.digest: artifact for artifact in outcome.artifacts.artifacts.values()}
+        data["choices"] = choices_data(outcome.decisions, known)
     if outcome.estimates:
         data["estimates"] = [
             plain(estimate) | {"memoryNeeded": estimate.memory_needed, "storageNeeded": estimate.storage_needed}

@@ -15,6 +15,7 @@ from compiler.blueprint.blueprint import Blueprint
 from compiler.bundle.bundles import Bundles
 from compiler.bundle.targets import Target
 from compiler.fit.check import Estimate
+from compiler.fit.choose import Decision
 from compiler.fleet.graph import Fleet
 from compiler.lock.changes import Tree
 from compiler.plan.actions import Plan
@@ -44,6 +45,7 @@ class Outcome:
     reports: dict[str, Any] = field(default_factory=dict)
     """What the steps of an artifact had to tell, by its name."""
     verdicts: tuple[Verdict, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     bundles: Bundles | None = None
     tree: Tree | None = None

@@ -13,6 +13,7 @@ from compiler.fit.check import Estimate
 from compiler.fleet.graph import Fleet
 from compiler.lock.changes import ChangeKind, Tree
 from compiler.plan.actions import Plan
+from compiler.report.choices import choices_text
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.table import table
 
@@ -49,6 +50,9 @@ def facts_text(outcome: Outcome) -> str:
     parts = []
     if outcome.artifacts and outcome.plan and outcome.artifacts.artifacts:
         parts.append(_artifacts_text(outcome.plan, outcome.artifacts))
+    if outcome.decisions and outcome.artifacts:
+        known = {artifact.digest: artifact for artifact in outcome.artifacts.artifacts.values()}
+        parts.append(choices_text(outcome.decisions, known))
     if outcome.estimates:
         parts.append(_fit_text(outcome.fleets, outcome.estimates))
     return "\n".join(parts)

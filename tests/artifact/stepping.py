@@ -38,3 +38,14 @@ def chained(source: Path, target: Path, steps: list[dict[str, Any]]) -> dict[str
         path.replace(target.with_name(target.name + path.name.removeprefix(current.name)))
     shutil.rmtree(work)
     return {"idle": idle, "remarks": remarks, "reports": reports, "weight_bytes": made["weight_bytes"]}
+
+
+def applied(name: str, parameters: dict[str, Any], source: Path, target: Path) -> dict[str, Any]:
+    """What one step gives that makes files in the folder `target` from the graph `source`, in its model's folder."""
+    target.mkdir(parents=True)
+    scratch = target.with_name(f"{target.name}-scratch")
+    scratch.mkdir()
+    bench = {"model": str(source.parent), "scratch": str(scratch), "threads": 2, "files": {}}
+    made = apply_step(name, parameters, str(source), str(target), bench, lambda share: None)
+    shutil.rmtree(scratch)
+    return made

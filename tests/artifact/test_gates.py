@@ -27,7 +27,10 @@ def planned(*gates: Gate) -> Plan:
 
 
 def findings(gate: Gate, artifact: Artifact) -> list[tuple[Code, str]]:
-    return [(d.code, d.message) for d in check_gates(planned(gate), Artifacts({artifact.name: artifact}, {}))]
+    return [
+        (d.code, d.message)
+        for d in check_gates(planned(gate), Artifacts({artifact.name: artifact}, {})).get(artifact.name, [])
+    ]
 
 
 def gate(metric: str, bound: Any, limit: float) -> Gate:
@@ -119,4 +122,4 @@ def test_a_build_holds_what_depends_on_the_machine_and_passed() -> None:
 
 
 def test_an_artifact_that_is_not_there_is_nobody_s_gate() -> None:
-    assert check_gates(planned(gate("size", "max", 1)), Artifacts({}, {})) == []
+    assert check_gates(planned(gate("size", "max", 1)), Artifacts({}, {})) == {}

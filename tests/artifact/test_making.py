@@ -15,6 +15,7 @@ from compiler.artifact.stages import keys
 from compiler.artifact.steps import quantize_blockwise
 from compiler.artifact.store import Store
 from compiler.artifact.verify import State, Verdict, verify
+from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.graph import Recipe
@@ -192,12 +193,51 @@ def test_too_little_disk_is_told_with_figures_and_nothing_begins(
     }
 
 
+_OTHER_OPTIMIZE = """#!{python}
+import sys
+from compiler.artifact import child
+from compiler.artifact.steps import optimize
+
+real = optimize.apply
+
+def apply(source, target, configuration, bench):
+    bench.tell(0.25)
+    bench.tell(0.5)
+    target.with_name("genai_config.json").write_text((bench.model / "genai_config.json").read_text() + " ")
+    return real(source, target, configuration, bench)
+
+optimize.apply = apply
+sys.argv = ["child", sys.argv[-1]]
+child.main()
+"""
+
+
+@pytest.fixture
+def other_optimize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`optimize` that tells of its work and writes a configuration."""
+    launcher = tmp_path / "python"
+    launcher.write_text(_OTHER_OPTIMIZE.format(python=sys.executable))
+    launcher.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(launcher))
+
+
+@pytest.mark.usefixtures("other_optimize")
 def test_the_share_that_a_step_tells_is_passed_on(workspace: Path, store: Store) -> None:
     heard: list[tuple[str, float]] = []
     pace = Pace(1, lambda line, share: heard.append((line, share)))
-    build(planned(workspace, SMALL), workspace, store, lambda line: None, pace)
-    assert heard[-1] == ("assistant-1.4.0-small: quantize int4 (1/1)", 1.0)
-    assert [share for _, share in heard] == sorted(share for _, share in heard)
+    build(planned(workspace, FOUR), workspace, store, lambda line: None, pace)
+    optimize, int4 = "assistant-1.4.0-four: optimize (1/2)", "assistant-1.4.0-four: quantize int4 (2/2)"
+    assert [entry for entry in heard if entry[0] == optimize] == [(optimize, 0.25), (optimize, 0.5), (optimize, 1.0)]
+    assert heard[-1] == (int4, 1.0)
+
+
+@pytest.mark.usefixtures("other_optimize")
+def test_a_configuration_that_a_step_writes_outlives_the_next_one(workspace: Path, store: Store) -> None:
+    artifacts, _, _ = built(workspace, store, FOUR, EIGHT)
+    wanted = digests.of_bytes((workspace / "models/a/genai_config.json").read_bytes() + b" ")
+    for artifact in artifacts.artifacts.values():
+        assert [file.digest for file in artifact.files if file.name == "genai_config.json"] == [wanted]
+    assert len(artifacts.artifacts) == 2
 
 
 def test_leftovers_of_a_killed_build_go_when_the_next_one_begins(workspace: Path, store: Store) -> None:

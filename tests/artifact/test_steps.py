@@ -19,7 +19,7 @@ from compiler.artifact.decoder import Decoder
 from compiler.artifact.steps.embedding import quantize_embeddings
 from compiler.artifact.steps.table import STEPS
 from compiler.artifact.steps.versions import step_versions, tool_versions
-from tests.artifact import tiny
+from tests.artifact import encoder_graph, tiny
 from tests.artifact.stepping import chained
 
 OPTIMIZE = {"name": "optimize", "parameters": {"level": "extended"}}
@@ -97,16 +97,42 @@ def test_a_step_that_raises_is_named_with_its_reason(tmp_path: Path) -> None:
     assert "\n" not in result["reason"]
 
 
-@pytest.mark.parametrize("steps", [(OPTIMIZE, INT4), (OPTIMIZE, DYNAMIC), (INT8,)], ids=["int4", "dynamic", "int8"])
+FIX_SHAPES = {"name": "fix-shapes", "parameters": {"dimensions": {"batch_size": 1, "sequence_length": 8}}}
+CONVERT = {"name": "convert-opset", "parameters": {"opset": 23}}
+EXTRACT = {
+    "name": "extract",
+    "parameters": {
+        "inputs": ["input_ids", "attention_mask", *(f"past_key_values.0.{half}" for half in ("key", "value"))],
+        "outputs": ["/model/layers.0/mlp/down_proj/MatMul/output_0", "present.0.key", "present.0.value"],
+    },
+}
+ORT_FORMAT = {"name": "ort-format", "parameters": {}}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(OPTIMIZE, INT4), (OPTIMIZE, DYNAMIC), (INT8,), (FIX_SHAPES,), (CONVERT, OPTIMIZE), (EXTRACT,), (ORT_FORMAT,)],
+    ids=["int4", "dynamic", "int8", "fix-shapes", "convert-opset", "extract", "ort-format"],
+)
 def test_same_bytes_in_another_folder_under_another_hash_seed(
     model: Path, tmp_path: Path, steps: tuple[dict[str, Any], ...]
 ) -> None:
+    _same_bytes(model / "model.onnx", tmp_path, steps)
+
+
+@pytest.mark.parametrize("kind", ["bert", "t5"])
+def test_same_fusions_in_another_folder_under_another_hash_seed(tmp_path: Path, kind: str) -> None:
+    fuse = {"name": "optimize", "parameters": {"transformer": kind}}
+    _same_bytes(encoder_graph.write(tmp_path / "encoder"), tmp_path, (fuse,))
+
+
+def _same_bytes(source: Path, tmp_path: Path, steps: tuple[dict[str, Any], ...]) -> None:
     found = []
     for seed, place in (("1", "short"), ("4242", "a/rather/longer/place")):
         target = tmp_path / place / "model.onnx"
         target.parent.mkdir(parents=True)
         copy = tmp_path / place / "source.onnx"
-        copy.write_bytes((model / "model.onnx").read_bytes())
+        copy.write_bytes(source.read_bytes())
         done = subprocess.run(
             [sys.executable, "-c", _BUILD, str(copy), str(target), json.dumps(steps)],
             env=os.environ | {"PYTHONHASHSEED": seed},
@@ -114,9 +140,11 @@ def test_same_bytes_in_another_folder_under_another_hash_seed(
             capture_output=True,
             check=True,
         )
-        found.append((done.stdout, target.read_bytes()))
+        made = {path.name: path.read_bytes() for path in target.parent.iterdir() if path != copy}
+        found.append((done.stdout, made))
     assert found[0] == found[1]
-    assert str(tmp_path).encode() not in found[0][1]
+    assert "model.onnx" in found[0][1]
+    assert [name for name, data in found[0][1].items() if str(tmp_path).encode() in data] == []
 
 
 def test_notes_of_the_maker_are_stripped(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ SMALL = Recipe(
     ),
     PLACE,
 )
-FAST = Recipe("fast", (Step("quantize", {"scheme": "int8-dynamic", "perChannel": True}, PLACE),), (), PLACE)
+DYNAMIC = {"scheme": "int8-dynamic", "perChannel": True, "reduceRange": False, "embeddings": "int8"}
+FAST = Recipe("fast", (Step("quantize", DYNAMIC, PLACE),), (), PLACE)
 TILL = DeviceClass(
     "till", "arm64", 8 * GIB, 32 * 10**9, 2 * GIB, 0, 4, ("neon", "dotprod", "fp16"), (), 12.0, 80.0, "2023", 252, PLACE
 )

@@ -11,14 +11,24 @@ import pytest
 
 from compiler.artifact.artifact import Speed
 from compiler.base.codes import Code
+from compiler.fit.choose import Candidate, Decision
 from compiler.fleet.fingerprint import Inputs
-from compiler.lock.lock import Committed, Lock, baseline, from_lock, locked_sources, make
+from compiler.lock.lock import Committed, Lock, Made, baseline, from_lock, locked_sources, make
 from compiler.lock.text import dump, read
 from compiler.plan.actions import Baseline, Plan, Reason
 from compiler.plan.planner import Tools, plan
 from tests.values import ARTIFACT, FLEET, MODEL, MODEL_SOURCE, ORIGINAL, artifacts_of, digest
 
 TOOLS = Tools({"optimize": 1, "quantize/int4": 1}, {"onnxruntime": "1.32.0"})
+DECISION = Decision(
+    "shops",
+    "chat",
+    "pi",
+    "assistant@1.4.0",
+    "size",
+    "int4",
+    (Candidate("int4", digest("c")), Candidate("int8", digest("d"), "`klDivergence` is too large")),
+)
 COMMITTED = Committed({"shops/pi/systemd": digest("9")}, {"shops/devices.csv": digest("8")})
 
 
@@ -27,7 +37,7 @@ def planned(last: Baseline | None = None) -> Plan:
 
 
 def lock() -> Lock:
-    return make(planned(), artifacts_of(held_gates={"tokensPerSecond.min": 20.0}), TOOLS, COMMITTED)
+    return make(Made(planned(), artifacts_of(held_gates={"tokensPerSecond.min": 20.0}), TOOLS, (DECISION,)), COMMITTED)
 
 
 def test_lock_survives_its_file(tmp_path: Path) -> None:
@@ -38,8 +48,8 @@ def test_lock_survives_its_file(tmp_path: Path) -> None:
 
 def test_what_depends_on_the_machine_stays_out() -> None:
     speed = Speed(tokens_per_second=812.3, peak_memory=100, host="a processor")
-    plain = make(planned(), artifacts_of(), TOOLS, COMMITTED)
-    measured = make(planned(), artifacts_of(speed=speed, built=True), TOOLS, COMMITTED)
+    plain = make(Made(planned(), artifacts_of(), TOOLS), COMMITTED)
+    measured = make(Made(planned(), artifacts_of(speed=speed, built=True), TOOLS), COMMITTED)
     assert dump(measured) == dump(plain)
 
 

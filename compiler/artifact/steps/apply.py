@@ -29,6 +29,11 @@ def apply_step(
     result; or the name of a Code as `refused`, and the `reason`.
     """
     step = STEPS[name]
+    if Path(source).suffix in _LAST:
+        return {
+            "refused": "STEP_INAPPLICABLE",
+            "reason": f"`{Path(source).name}` is the format of a runtime; the other steps go before that one.",
+        }
     graph = Path(target) / f"{Path(source).stem}{step.SUFFIX}"
     work = Bench(
         Path(bench["model"]),
@@ -53,6 +58,10 @@ def apply_step(
         "report": dict(effect.report),
         "weight_bytes": _weight_bytes(graph),
     }
+
+
+_LAST = {step.SUFFIX for step in STEPS.values()} - {".onnx"}
+"""Suffixes of formats that no step reads."""
 
 
 def _weight_bytes(graph: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,6 +52,11 @@ class Bench:
     """Gets the share of the work that is done, between 0 and 1."""
     files: Mapping[str, Path]
     """Files and folders of the workspace that the configuration names, by its keys: `calibrate.data`."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a sentence has them."""
+    return ", ".join(f"`{name}`" for name in names)
 
 
 class Step(Protocol):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compiler.artifact.steps import optimize, quantize_blockwise, quantize_dynamic
+from compiler.artifact.steps import (
+    convert_opset,
+    extract,
+    fix_shapes,
+    optimize,
+    ort_format,
+    quantize_blockwise,
+    quantize_dynamic,
+)
 from compiler.artifact.steps.step import Step
 
 STEPS: Mapping[str, Step] = {
@@ -12,4 +20,8 @@ STEPS: Mapping[str, Step] = {
     "quantize/int8-dynamic": quantize_dynamic,
     "quantize/int4": quantize_blockwise,
     "quantize/int8": quantize_blockwise,
+    "fix-shapes": fix_shapes,
+    "convert-opset": convert_opset,
+    "extract": extract,
+    "ort-format": ort_format,
 }

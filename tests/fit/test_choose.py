@@ -1,0 +1,134 @@
+"""Choices of recipes: who is eligible, who is the best, and what stays as the lock has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.artifact.artifact import Artifact, Artifacts, File, Speed
+from compiler.base.codes import Code
+from compiler.fit.choose import Candidate, Decision, choose, decided
+from compiler.fleet.graph import Fleet, Recipe
+from tests.values import ARTIFACT, CLASS, MIB, MODEL, PLACE, RUN, SHAPE, digest, fleet_of
+
+NAMES = ("small", "fast", "good")
+RECIPES = {name: Recipe(name, (), (), PLACE) for name in NAMES}
+ENTRY = {"small": ("1", 50, 20.0), "fast": ("2", 80, 90.0), "good": ("3", 200, 40.0)}
+"""Digest, MiB and tokens per second."""
+
+
+def artifact(name: str) -> Artifact:
+    letter, size, speed = ENTRY[name]
+    return replace(
+        ARTIFACT,
+        name=f"assistant-1.4.0-{name}",
+        recipe=name,
+        digest=digest(letter),
+        files=(File("model.onnx", size * MIB, digest(letter)),),
+        shape=replace(SHAPE, weight_bytes=size * MIB),
+        speed=Speed(speed, 300 * MIB, "a processor"),
+    )
+
+
+ARTIFACTS = Artifacts({artifact(name).name: artifact(name) for name in NAMES}, {})
+LOCKED = Artifacts({name: replace(one, speed=None) for name, one in ARTIFACTS.artifacts.items()}, {})
+
+
+def fleet(minimize: str) -> Fleet:
+    choice = Recipe("one of them", (), (), PLACE, tuple(RECIPES.values()), minimize)
+    return fleet_of(replace(RUN, recipe=choice))
+
+
+def candidates(**dropped: str) -> tuple[Candidate, ...]:
+    return tuple(Candidate(name, digest(ENTRY[name][0]), dropped.get(name, "")) for name in NAMES)
+
+
+def decision(minimize: str, recipe: str, **dropped: str) -> Decision:
+    return Decision("shops", "chat", "pi", MODEL.id, minimize, recipe, candidates(**dropped))
+
+
+def test_each_aim_has_its_own_best() -> None:
+    picked = {}
+    for minimize in ("size", "memory", "latency", "energy"):
+        (fleets, decisions), diagnostics = choose([fleet(minimize)], ARTIFACTS, {}, ())
+        (found,) = decisions
+        assert diagnostics == []
+        assert found == decision(minimize, found.recipe)
+        assert fleets[0].cohorts[0].runs == (replace(RUN, recipe=RECIPES[found.recipe]),)
+        picked[minimize] = found.recipe, found.figures
+    cache_and_runtime = 98
+    assert picked == {
+        "size": ("small", {"small": 50 * MIB, "fast": 80 * MIB, "good": 200 * MIB}),
+        "memory": ("small", {name: (ENTRY[name][1] + cache_and_runtime) * MIB for name in NAMES}),
+        "latency": ("fast", {"small": 50.0, "fast": 1000 / 90, "good": 25.0}),
+        "energy": ("fast", {"small": 0.6, "fast": 1000 / 90 * 12 / 1000, "good": 0.3}),
+    }
+
+
+def test_what_fails_a_gate_or_does_not_fit_is_dropped_with_the_reason() -> None:
+    failed = {"assistant-1.4.0-small": "`size` of it is too large"}
+    tight = fleet("size")
+    cohort = replace(tight.cohorts[0], device_class=replace(CLASS, storage=1400 * MIB))
+    (_, decisions), _ = choose([replace(tight, cohorts=(cohort,))], ARTIFACTS, failed, ())
+    assert decisions == (
+        decision(
+            "size",
+            "fast",
+            small="`size` of it is too large",
+            good="it needs 400.0 MiB of storage, and 312.0 MiB are there",
+        ),
+    )
+
+
+def test_none_left_is_an_error_with_every_reason() -> None:
+    failed = {one.name: "`klDivergence` is too large" for one in ARTIFACTS.artifacts.values()}
+    del failed["assistant-1.4.0-good"]
+    rest = Artifacts({name: one for name, one in ARTIFACTS.artifacts.items() if not name.endswith("good")}, {})
+    (fleets, decisions), (finding,) = choose([fleet("size")], rest, failed, ())
+    assert (fleets, decisions) == ((fleet("size"),), ())
+    assert (finding.code, finding.span) == (Code.NO_CANDIDATE, PLACE)
+    assert finding.message == (
+        "No recipe of the choice for `chat` suits `pi`. `small`: `klDivergence` is too large; "
+        "`fast`: `klDivergence` is too large; `good`: it could not be built."
+    )
+
+
+def test_a_decision_of_the_lock_stays_while_its_candidates_do() -> None:
+    last = decision("latency", "good")
+    (_, decisions), _ = choose([fleet("latency")], ARTIFACTS, {}, (last,))
+    assert decisions == (last,)
+    (_, decisions), _ = choose([fleet("latency")], LOCKED, {}, (last,))
+    assert decisions == (last,)
+    other = replace(last, candidates=(*candidates()[:2], Candidate("good", digest("9"))))
+    (_, decisions), _ = choose([fleet("latency")], ARTIFACTS, {}, (other,))
+    assert decisions == (decision("latency", "fast"),)
+
+
+def test_a_decision_whose_recipe_is_dropped_now_is_made_anew() -> None:
+    failed = {"assistant-1.4.0-small": "too bad"}
+    (_, decisions), _ = choose([fleet("size")], ARTIFACTS, failed, (decision("size", "small"),))
+    assert decisions == (decision("size", "fast", small="too bad"),)
+
+
+def test_speed_that_is_not_known_here_decides_nothing() -> None:
+    (_, decisions), (finding,) = choose([fleet("latency")], LOCKED, {}, ())
+    assert decisions == ()
+    assert finding.message.endswith(
+        "`small`: nothing here says how it ranks; `fast`: nothing here says how it ranks; "
+        "`good`: nothing here says how it ranks."
+    )
+
+
+def test_each_class_has_a_decision_of_its_own() -> None:
+    both = fleet("size")
+    roomy, tight = both.cohorts[0], replace(both.cohorts[0], name="box", device_class=replace(CLASS, name="box"))
+    tight = replace(tight, device_class=replace(tight.device_class, memory=(512 + 150) * MIB))
+    last = (decision("size", "good"), replace(decision("size", "good"), device_class="box"))
+    (fleets, decisions), _ = choose([replace(both, cohorts=(roomy, tight))], ARTIFACTS, {}, last)
+    dropped = {
+        "fast": "it needs 178.0 MiB of memory (estimated), and 150.0 MiB are there",
+        "good": "it needs 298.0 MiB of memory (estimated), and 150.0 MiB are there",
+    }
+    on_box = replace(decision("size", "small", **dropped), device_class="box")
+    assert decisions == (on_box, decision("size", "good"))
+    assert [cohort.runs[0].recipe.name for cohort in fleets[0].cohorts] == ["good", "small"]
+    assert decided([both], decisions)[0].cohorts[0].runs[0].recipe.name == "good"
