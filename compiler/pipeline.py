@@ -16,6 +16,7 @@ from pathlib import Path
 from compiler.artifact.artifact import Artifacts
 from compiler.artifact.build import build
 from compiler.artifact.gates import check_gates, of_runs, reasons
+from compiler.artifact.pace import Pace
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
 from compiler.blueprint.merge import merge
@@ -56,6 +57,7 @@ class Request:
     mode: Mode = Mode.COMPILE
     selection: Selection = field(default_factory=Selection)
     whole: bool = False
+    pace: Pace = field(default_factory=Pace)
 
 
 def validate(workspace: Path, store: Path | None) -> Outcome:
@@ -122,6 +124,6 @@ def _make(
         artifacts = outcome.take(from_lock(planned, last))
         tools = replace(tools, libraries=last.tools)
     else:
-        artifacts = outcome.take(build(planned, request.workspace, Store(request.store), progress))
+        artifacts = outcome.take(build(planned, request.workspace, Store(request.store), progress, request.pace))
     outcome.plan, outcome.artifacts = planned, artifacts
     return None if outcome.failed() else (planned, artifacts, tools)

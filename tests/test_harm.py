@@ -118,10 +118,16 @@ def test_full_disk(hello: Path, size: str) -> None:
     assert done.stdout == ""
 
 
-def test_full_disk_of_the_store(hello: Path) -> None:
+@pytest.mark.parametrize("size", ["1m", "11m", "16m"])
+def test_full_disk_of_the_store(hello: Path, size: str) -> None:
+    """Before a step begins, while it writes its 9 MiB, and while it writes them a second time."""
     (hello / "store").mkdir()
-    script = 'mount -t tmpfs -o size=1m tmpfs "$1/store" && SLMC_STORE="$1/store" "$0" -m compiler.cli compile "$1"'
+    script = (
+        f'mount -t tmpfs -o size={size} tmpfs "$1/store" && '
+        'SLMC_STORE="$1/store" "$0" -m compiler.cli compile "$1"; code=$?; ls -d "$1"/store/.slmc-*; exit $code'
+    )
     done = _in_own_mounts(script, str(hello))
+    assert done.stdout == ""
     assert done.returncode == 1
     assert "SLM903 disk-full" in done.stderr
     assert generated(hello) == {}

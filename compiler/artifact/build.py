@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from compiler.artifact import texts
 from compiler.artifact.artifact import Artifact, Artifacts, Original, Quality, Speed
 from compiler.artifact.gates import held
+from compiler.artifact.pace import Pace
 from compiler.artifact.process import Failed
 from compiler.artifact.store import Store, Stored
 from compiler.base.codes import Code
@@ -24,28 +25,31 @@ from compiler.base.span import Span
 from compiler.plan.actions import Action, Plan, Verb
 
 if TYPE_CHECKING:
-    from compiler.artifact.make import Maker
     from compiler.artifact.measure import Bench, Measured
+    from compiler.artifact.models import Models
 
 
 def build(
-    plan: Plan, workspace: Path, store: Store, progress: Callable[[str], None]
+    plan: Plan, workspace: Path, store: Store, progress: Callable[[str], None], pace: Pace | None = None
 ) -> tuple[Artifacts, list[Diagnostic]]:
     """Every artifact of the plan. One that fails does not stop the others.
 
     `progress` gets a short line for each thing that takes time. Raises Stop when the store cannot
     be written.
     """
-    from compiler.artifact.make import Maker
+    from compiler.artifact.models import Models
 
-    building = _Building(workspace, store, progress, Maker(workspace, store, progress))
+    building = _Building(workspace, store, progress, Models(workspace, store, progress))
+    missing = [action for action in plan.actions if not building.find(action)]
+    if missing:
+        building.make(missing, plan, pace or Pace())
     for action in plan.actions:
-        building.find_or_make(action)
+        building.check(action)
     for id in sorted({action.model.id for action in plan.actions}):
         building.measure(
             [action for action in plan.actions if action.model.id == id and action.name in building.stored]
         )
-    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.maker.models.findings
+    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.models.findings
 
 
 @dataclass(slots=True)
@@ -53,30 +57,42 @@ class _Building:
     workspace: Path
     store: Store
     progress: Callable[[str], None]
-    maker: Maker
+    models: Models
     stored: dict[str, Stored] = field(default_factory=dict)
     built: set[str] = field(default_factory=set)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
-    def find_or_make(self, action: Action) -> None:
-        """Fill `stored` for the action, or say why not."""
-        from compiler.artifact.make import remark
-
+    def find(self, action: Action) -> bool:
+        """Whether the store has the artifact, which is in `stored` then."""
         stored, findings = self.store.find(action.key)
         self.diagnostics += findings
-        if stored is None:
-            stored, findings = self.maker.make(action)
-            self.diagnostics += findings
-            self.built.add(action.name)
+        if stored is not None:
+            self.stored[action.name] = stored
+        return stored is not None
+
+    def make(self, missing: list[Action], plan: Plan, pace: Pace) -> None:
+        """Fill `stored` for what the store does not have, or say why not."""
+        from compiler.artifact.making import make_all
+
+        made, findings = make_all(missing, plan, self.models, self.progress, pace)
+        self.stored |= made
+        self.diagnostics += findings
+        first = {action.key: action.name for action in reversed(missing) if action.name in made}
+        self.built |= set(first.values())
+
+    def check(self, action: Action) -> None:
+        """Repeat what the steps had to say; leave out what is not what the lock names."""
+        from compiler.artifact.faults import not_reproduced, remark
+
+        stored = self.stored.get(action.name)
         if stored is None:
             return
         self.diagnostics += [remark(action, said) for said in stored.remarks]
         if action.verb is Verb.KEEP and action.locked and stored.digest != action.locked.digest:
-            self.diagnostics.append(_not_reproduced(action, stored, action.locked.digest))
-            return
-        self.stored[action.name] = stored
+            self.diagnostics.append(not_reproduced(action, stored.digest, action.locked.digest))
+            del self.stored[action.name]
 
     def measure(self, actions: list[Action]) -> None:
         """Quality and speed of the artifacts of one model, and of the model itself."""
@@ -84,7 +100,7 @@ class _Building:
 
         if not actions:
             return
-        source, findings = self.maker.models.source(actions[0])
+        source, findings = self.models.source(actions[0])
         self.diagnostics += findings
         if source is None:
             return
@@ -169,16 +185,6 @@ class _Building:
             built=action.name in self.built,
         )
         self.artifacts[action.name] = replace(artifact, held_gates=held(action.recipe.gates, artifact))
-
-
-def _not_reproduced(action: Action, stored: Stored, locked: str) -> Diagnostic:
-    return Diagnostic(
-        Code.NOT_REPRODUCED,
-        f"`{action.name}` came out as `{stored.digest}`; the lock, for the same inputs and tools, has `{locked}`.",
-        action.recipe.place,
-        help="Compare processor and operating system with those of the build that made the lock. To accept the new "
-        "artifact, delete `slmc.lock` and compile.",
-    )
 
 
 def _evaluation_failed(name: str, place: Span, why: str) -> Diagnostic:

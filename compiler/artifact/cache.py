@@ -74,9 +74,9 @@ def verify(store: Store) -> tuple[list[Damage], list[Diagnostic]]:
 def prune(store: Store, keep: Collection[str] | None) -> Pruned:
     """Drop every artifact whose key is not in `keep` (None: keep all), then sweep.
 
-    Swept are blobs that nothing names and what killed compiles left. Figures and exports stay as long as what they were
-    made from, manifests of others always; fetched packages go when nothing is to be kept. The index is written first,
-    so a kill in between loses nothing. Raises Stop when the system refuses.
+    Swept are blobs that nothing names, what recipes share on their way, and what killed compiles left. Figures and
+    exports stay as long as what they were made from, manifests of others always; fetched packages go when nothing is to
+    be kept. The index is written first, so a kill in between loses nothing. Raises Stop when the system refuses.
     """
     if not store.root.is_dir():
         return Pruned((), 0)
@@ -93,6 +93,12 @@ def prune(store: Store, keep: Collection[str] | None) -> Pruned:
     stays = [entry for entry, _ in remaining]
     gone = [entry for entry in index if entry.get("artifactType") == layout.ARTIFACT and entry not in stays]
     return Pruned(tuple(sorted(_label(entry).name for entry in gone)), freed)
+
+
+def sweep(store: Store) -> int:
+    """Remove what killed compiles left half done; gives the bytes freed."""
+    with store.alone():
+        return _sweep_unfinished(store)
 
 
 _Listed = list[tuple[dict[str, Any], Any]]
@@ -118,7 +124,7 @@ def _remaining(manifests: _Listed, keep: Collection[str] | None) -> _Listed:
     def stays(entry: dict[str, Any], manifest: Any) -> bool:
         if layout.key_of(entry) is None:
             return True
-        if manifest is None or entry.get("artifactType") == layout.ARTIFACT:
+        if manifest is None or entry.get("artifactType") in (layout.ARTIFACT, layout.INTERMEDIATE):
             return entry in kept
         subject = manifest.get("subject")
         return subject["digest"] in subjects if subject else _label(entry).source in sources

@@ -15,6 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from compiler.artifact.reason import reason
@@ -68,9 +69,12 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
 
+    one_at_a_time = Lock()  # A step may tell of its work from several threads.
+
     def send(message: dict[str, Any]) -> None:
-        replies.write(json.dumps(message) + "\n")
-        replies.flush()
+        with one_at_a_time:
+            replies.write(json.dumps(message) + "\n")
+            replies.flush()
 
     try:
         result = TASKS[sys.argv[1]](json.load(sys.stdin), lambda event: send({"event": event}))

@@ -27,10 +27,13 @@ the manifest changes, since that changes digests."""
 ARTIFACT = "application/vnd.slmc.artifact.v1"
 CONFIG = "application/vnd.slmc.artifact.config.v1+json"
 FILE = "application/vnd.slmc.artifact.file.v1"
+INTERMEDIATE = "application/vnd.slmc.intermediate.v1"
+INTERMEDIATE_CONFIG = "application/vnd.slmc.intermediate.config.v1+json"
 
 ORIGINAL = "application/vnd.slmc.original.v1+json"
 EVALUATION = "application/vnd.slmc.evaluation.v1+json"
 SPEED = "application/vnd.slmc.speed.v1+json"
+REPORT = "application/vnd.slmc.report.v1+json"
 
 TITLE = "org.opencontainers.image.title"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -61,18 +64,32 @@ def artifact_config(shape: Shape) -> bytes:
 
 
 def artifact_manifest(shape: Shape, files: Iterable[File]) -> bytes:
+    return _manifest(ARTIFACT, descriptor(CONFIG, artifact_config(shape)), files)
+
+
+def intermediate_manifest(config: bytes, files: Iterable[File]) -> bytes:
+    """Of what recipes share on their way."""
+    return _manifest(INTERMEDIATE, descriptor(INTERMEDIATE_CONFIG, config), files)
+
+
+def _manifest(kind: str, config: Mapping[str, Any], files: Iterable[File]) -> bytes:
     return digests.canonical(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "artifactType": ARTIFACT,
-            "config": descriptor(CONFIG, artifact_config(shape)),
+            "artifactType": kind,
+            "config": config,
             "layers": [
                 {"mediaType": FILE, "digest": file.digest, "size": file.size, "annotations": {TITLE: file.name}}
                 for file in sorted(files, key=lambda file: file.name)
             ],
         }
     )
+
+
+def entry(kind: str, manifest: bytes, notes: Mapping[str, str]) -> dict[str, Any]:
+    """What the index has on a manifest."""
+    return descriptor(MANIFEST, manifest) | {"artifactType": kind, "annotations": dict(notes)}
 
 
 def check_entry(entry: Mapping[str, Any]) -> None:

@@ -8,43 +8,91 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
-class Failed(Exception):
-    """The work failed; the text is one line that says why. `crashed`: the process died."""
+_LAST_LINES, _WIDEST = 5, 200
+"""Of a log: how much of it goes into a diagnostic."""
 
-    def __init__(self, why: str, *, crashed: bool = False) -> None:
+
+class Failed(Exception):
+    """The work failed; the text is one line that says why. `crashed`: the process died. `log`: its last lines then."""
+
+    def __init__(self, why: str, *, crashed: bool = False, log: tuple[str, ...] = ()) -> None:
         super().__init__(why)
         self.crashed = crashed
+        self.log = log
 
 
-def run(task: str, request: Mapping[str, Any], on_event: Callable[[Any], None] | None = None) -> Any:
+@dataclass(slots=True)
+class Leash:
+    """Holds processes that several threads wait for, to end them all at once."""
+
+    _held: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _cut: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def hold(self, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._held.add(process)
+            if self._cut:
+                process.kill()
+
+    def release(self, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._held.discard(process)
+
+    def cut(self) -> None:
+        """Kill those that run, and each one that is still to come."""
+        with self._lock:
+            self._cut = True
+            for process in self._held:
+                process.kill()
+
+
+def run(
+    task: str,
+    request: Mapping[str, Any],
+    on_event: Callable[[Any], None] | None = None,
+    *,
+    log: Path | None = None,
+    leash: Leash | None = None,
+) -> Any:
     """Do `task` (one of `child.TASKS`) and give its result. Raises Failed.
 
-    `on_event` gets what the task tells while it runs. Folders that the request names are taken out of every text
-    that comes back: no diagnostic tells where a build ran.
+    `on_event` gets what the task tells while it runs. What libraries print goes to the file `log`, otherwise nowhere.
+    Folders that the request names are taken out of every text that comes back: no diagnostic tells where a build ran.
     """
     command = [sys.executable, "-P", "-m", "compiler.artifact.child", task]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
-    ) as process:
-        assert process.stdin and process.stdout
+    with ExitStack() as stack:
+        errors = stack.enter_context(log.open("wb")) if log else subprocess.DEVNULL
+        process = stack.enter_context(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=_environment())
+        )
+        assert process.stdout
+        if leash:
+            leash.hold(process)
+            stack.callback(leash.release, process)
         try:
             _send(process, json.dumps(request).encode())
             answer = _answer(process.stdout, on_event)
         except BaseException:
             process.kill()
             raise
+        process.wait()
     if answer is None:
-        raise Failed(_end(process.returncode), crashed=True)
+        raise Failed(_end(process.returncode), crashed=True, log=_last_lines(log, _folders(request)))
     answer = _without(_folders(request), answer)
     if "failed" in answer:
         raise Failed(answer["failed"])
@@ -109,3 +157,18 @@ def _end(returncode: int) -> str:
     if returncode < 0:
         return f"the process crashed with {signal.Signals(-returncode).name}"
     return f"the process ended with exit code {returncode} and no result"
+
+
+def _last_lines(log: Path | None, folders: Iterable[str]) -> tuple[str, ...]:
+    """What a process said last, without the folders of this machine."""
+    if log is None:
+        return ()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 2**16))
+        text = file.read().decode(errors="replace")
+    lines = [line.rstrip() for line in _without(folders, text).splitlines() if line.strip()]
+    return tuple(_ABSOLUTE.sub(r"\1", line)[:_WIDEST] for line in lines[-_LAST_LINES:])
+
+
+_ABSOLUTE = re.compile(r"(?<![\w.])/(?:[^\s/'\"<>():]+/)+([^\s/'\"<>():]*)")
+"""An absolute path, with its last part as a group."""

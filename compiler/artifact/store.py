@@ -35,6 +35,16 @@ class Label:
     source: str
     """Digest of the model's source."""
 
+    def notes(self) -> dict[str, str]:
+        """As annotations of an index entry."""
+        return {
+            layout.KEY: self.key,
+            layout.NAME: self.name,
+            layout.MODEL: self.model,
+            layout.RECIPE: self.recipe,
+            layout.SOURCE: self.source,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:
@@ -95,14 +105,13 @@ class Store:
 
         One that is damaged is reported, forgotten and given as None: it has to be built anew.
         """
-        entry, diagnostics = self._lookup(layout.ARTIFACT, key)
+        entry, diagnostics = self.lookup(layout.ARTIFACT, key)
         if entry is None:
             return None, diagnostics
         try:
             stored = self._read(entry)
         except Corrupt as corrupt:
-            self._forget(entry, corrupt)
-            return None, [*diagnostics, _corrupt_blob(entry, corrupt)]
+            return None, [*diagnostics, self.forget(entry, corrupt)]
         files.touch(self.path_of(stored.digest))
         return stored, diagnostics
 
@@ -111,37 +120,39 @@ class Store:
         for file in stored.files:
             files.link(self.path_of(file.digest), folder / file.name)
 
-    def put(self, label: Label, shape: Shape, sources: Mapping[str, Path], remarks: tuple[Remark, ...] = ()) -> Stored:
+    def put(
+        self,
+        label: Label,
+        shape: Shape,
+        sources: Mapping[str, Path],
+        remarks: tuple[Remark, ...] = (),
+        report: Any = None,
+    ) -> Stored:
         """Take in an artifact made of `sources` (name → file). Raises Stop when the disk refuses.
 
-        Files in a scratch folder of the store are moved, all others copied.
+        Files in a scratch folder of the store are moved, all others copied. A `report`, what its steps have to tell,
+        is kept with it under the same key: a JSON value.
         """
         found = {name: File(name, path.stat().st_size, digests.of_file(path)) for name, path in sources.items()}
         listed = tuple(sorted(found.values(), key=lambda file: file.name))
         manifest = layout.artifact_manifest(shape, listed)
+        notes = label.notes() | {
+            layout.REMARKS: json.dumps([astuple(remark) for remark in remarks]),
+            layout.REF_NAME: f"{label.name}-{label.key.removeprefix('sha256:')[:12]}",
+        }
+        entry = layout.entry(layout.ARTIFACT, manifest, notes)
         with self.alone():
             for name, path in sources.items():
                 self.blobs.take(path, found[name].digest)
             self.blobs.put(layout.artifact_config(shape))
             self.blobs.put(manifest)
-            entry = layout.descriptor(layout.MANIFEST, manifest) | {
-                "artifactType": layout.ARTIFACT,
-                "annotations": {
-                    layout.KEY: label.key,
-                    layout.NAME: label.name,
-                    layout.MODEL: label.model,
-                    layout.RECIPE: label.recipe,
-                    layout.SOURCE: label.source,
-                    layout.REMARKS: json.dumps([astuple(remark) for remark in remarks]),
-                    layout.REF_NAME: f"{label.name}-{label.key.removeprefix('sha256:')[:12]}",
-                },
-            }
-            self._add(entry)
+            told = [] if report is None else [self._put_record(layout.REPORT, label, report, entry)]
+            self.add(entry, *told)
         return Stored(entry["digest"], listed, shape, remarks)
 
     def record(self, kind: str, key: str) -> tuple[Any, list[Diagnostic]]:
         """The JSON value that was kept under `kind` and `key`, or None."""
-        entry, diagnostics = self._lookup(kind, key)
+        entry, diagnostics = self.lookup(kind, key)
         if entry is None:
             return None, diagnostics
         try:
@@ -149,21 +160,25 @@ class Store:
             self.blobs.check(manifest["config"])
             return json.loads(self.blobs.read(manifest["layers"][0])), diagnostics
         except Corrupt as corrupt:
-            self._forget(entry, corrupt)
-            return None, [*diagnostics, _corrupt_blob(entry, corrupt)]
+            return None, [*diagnostics, self.forget(entry, corrupt)]
 
     def put_record(self, kind: str, label: Label, value: Any, subject: str | None) -> None:
         """Keep a JSON value; with a `subject` (an artifact's digest) for as long as that is kept."""
-        data = digests.canonical(value)
         refers = None
         if subject is not None:
             refers = {"mediaType": layout.MANIFEST, "digest": subject, "size": self.path_of(subject).stat().st_size}
-        manifest = layout.record_manifest(kind, data, refers)
-        notes = {layout.KEY: label.key, layout.NAME: label.name, layout.MODEL: label.model, layout.SOURCE: label.source}
         with self.alone():
-            for blob in (data, layout.EMPTY_BLOB, manifest):
-                self.blobs.put(blob)
-            self._add(layout.descriptor(layout.MANIFEST, manifest) | {"artifactType": kind, "annotations": notes})
+            self.add(self._put_record(kind, label, value, refers))
+
+    def _put_record(self, kind: str, label: Label, value: Any, subject: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The entry of a record, whose blobs are there then."""
+        data = digests.canonical(value)
+        manifest = layout.record_manifest(kind, data, subject)
+        for blob in (data, layout.EMPTY_BLOB, manifest):
+            self.blobs.put(blob)
+        notes = label.notes()
+        del notes[layout.RECIPE]
+        return layout.entry(kind, manifest, notes)
 
     def index(self) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
         """The entries of `index.json`; none when it is damaged: then what is needed is built anew.
@@ -220,7 +235,8 @@ class Store:
     def write_index(self, entries: list[dict[str, Any]]) -> None:
         files.write(self.root / layout.INDEX_FILE, layout.index(entries))
 
-    def _lookup(self, kind: str, key: str) -> tuple[dict[str, Any] | None, list[Diagnostic]]:
+    def lookup(self, kind: str, key: str) -> tuple[dict[str, Any] | None, list[Diagnostic]]:
+        """The entry of the index for what has this kind and key."""
         entries, diagnostics = self.index()
         for entry in entries:
             if entry.get("artifactType") == kind and layout.key_of(entry) == key:
@@ -241,16 +257,18 @@ class Store:
         remarks = tuple(Remark(*remark) for remark in layout.remarks_of(entry))
         return Stored(entry["digest"], layout.files_of(manifest), shape, remarks)
 
-    def _add(self, entry: dict[str, Any]) -> None:
-        """Name a manifest in the index, in the place of one with the same kind and key."""
+    def add(self, *new: dict[str, Any]) -> None:
+        """Name manifests in the index, in the place of those with the same kind and key. For who holds the store."""
         entries, _ = self.index()
-        self.write_index([other for other in entries if not _same(other, entry)] + [entry])
+        self.write_index([other for other in entries if not any(_same(other, entry) for entry in new)] + list(new))
 
-    def _forget(self, entry: Mapping[str, Any], corrupt: Corrupt) -> None:
+    def forget(self, entry: Mapping[str, Any], corrupt: Corrupt) -> Diagnostic:
+        """Drop what turned out to be damaged, and say so."""
         with self.alone():
             entries, _ = self.index()
             self.write_index([other for other in entries if not _same(other, entry)])
             self.blobs.remove(corrupt.digest)
+        return _corrupt_blob(entry, corrupt)
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -261,6 +279,10 @@ def _corrupt_blob(entry: Mapping[str, Any], corrupt: Corrupt) -> Diagnostic:
     name = entry["annotations"].get(layout.NAME, "?")
     if entry["artifactType"] == layout.ARTIFACT:
         what, then = f"artifact `{name}`", "It is built anew."
+    elif entry["artifactType"] == layout.INTERMEDIATE:
+        what, then = f"`{name}`", "It is made anew."
+    elif entry["artifactType"] == layout.REPORT:
+        what, then = f"the report on `{name}`", "It is gone until the artifact is built anew."
     else:
         what, then = f"the figures of `{name}`", "They are measured anew."
     return Diagnostic(

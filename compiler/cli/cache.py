@@ -63,7 +63,8 @@ def verify() -> int:
 )
 @click.option("--all", "everything", is_flag=True, help="Drop every artifact.")
 def prune(keep: tuple[Path, ...], everything: bool) -> int:
-    """Free space. Without options only leftovers go; what is dropped can be built again."""
+    """Free space. Without options only leftovers go, and what recipes share on their way to artifacts; what is dropped
+    can be built again."""
     if keep and everything:
         raise click.UsageError("--keep and --all exclude each other.")
     pruned = cache.prune(_store(), _keys(keep) if keep else set() if everything else None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from compiler import pipeline
+from compiler.artifact.pace import Pace
 from compiler.artifact.store import default_root
 from compiler.cli import options
 from compiler.cli.output import Output, hold
@@ -23,26 +24,23 @@ from compiler.report.summary import summary_text
 
 @click.command()
 @options.workspace
-@click.option(
-    "--check", is_flag=True, help="Write nothing; exit 3 when the committed tree is not what the blueprint gives."
-)
-@click.option("--locked", is_flag=True, help="Build nothing; take every artifact from slmc.lock.")
+@options.mode
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Put deploy/ and slmc.lock there.")
 @options.selection
+@options.jobs
 @options.output_format
 def command(
-    workspace: Path, check: bool, locked: bool, out: Path | None, selection: Selection, output_format: str
+    workspace: Path, mode: Mode, out: Path | None, selection: Selection, jobs: int | None, output_format: str
 ) -> int:
     """Build the artifacts of WORKSPACE, write its bundles to deploy/ and their digests to slmc.lock.
 
     With --fleet, --cohort or --match only that part is compiled, and nothing else is changed.
     """
-    if check and locked:
-        raise click.UsageError("--check and --locked exclude each other: --check writes nothing and builds nothing.")
     output = Output(json=output_format == "json")
-    mode = Mode.CHECK if check else Mode.LOCKED if locked else Mode.COMPILE
     request = _request(workspace, out, mode, selection)
-    outcome = pipeline.compile(replace(request, whole=output.json), output.note)
+    with output.meter() as meter:
+        pace = Pace(jobs or 0, meter.advance)
+        outcome = pipeline.compile(replace(request, whole=output.json, pace=pace), meter.begin)
     hold(outcome)
     if output.json:
         output.data(outcome_data(outcome))

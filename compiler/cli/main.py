@@ -23,6 +23,7 @@ _COMMANDS = {
     "fetch": ("compiler.cli.fetch", "Download the packages that models come from."),
     "plan": ("compiler.cli.plan", "Show what a compile would change."),
     "compile": ("compiler.cli.compile", "Build the artifacts, write the bundles and slmc.lock."),
+    "build": ("compiler.cli.build", "Build the artifacts alone, all or a part; or verify them."),
     "where": ("compiler.cli.where", "Say which line set a value, and what it overrode."),
     "ls": ("compiler.cli.ls", "List devices, cohorts or artifacts."),
     "explain": ("compiler.cli.explain", "Explain a diagnostic code, such as SLM203."),

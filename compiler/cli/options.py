@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from compiler.fleet.select import Selection
+from compiler.report.outcome import Mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,3 +67,37 @@ def selection(function: F) -> F:
         help="Only devices with this class, device id or label; repeat KEY for one of several values.",
     )
     return fleet(cohort(match(function)))
+
+
+def mode(function: F) -> F:
+    """`--check` and `--locked`, one value: `mode`."""
+
+    def choose(context: click.Context, parameter: click.Parameter, locked: bool) -> Mode:
+        check = context.params.pop("check", False)
+        if check and locked:
+            raise click.UsageError(
+                "--check and --locked exclude each other: --check writes nothing and builds nothing.", context
+            )
+        return Mode.CHECK if check else Mode.LOCKED if locked else Mode.COMPILE
+
+    check = click.option(
+        "--check",
+        is_flag=True,
+        is_eager=True,
+        help="Write nothing; exit 3 when the committed tree is not what the blueprint gives.",
+    )
+    locked = click.option(
+        "--locked", "mode", is_flag=True, callback=choose, help="Build nothing; take every artifact from slmc.lock."
+    )
+    return check(locked(function))
+
+
+def jobs(function: F) -> F:
+    """`--jobs N`, else `$SLMC_JOBS`; 0 where neither is given."""
+    return click.option(
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(min=1),
+        envvar="SLMC_JOBS",
+        help="At most N processes at a time (default: $SLMC_JOBS, else one for each processor).",
+    )(function)

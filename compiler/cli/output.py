@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.base.diagnostics import Diagnostic, exit_code, in_order
+from compiler.cli.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class Output:
         """Say what is going on; silent for tools."""
         if not self.json:
             print(text, file=sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def meter(self) -> Iterator[Meter]:
+        """What shows how far a build is."""
+        live = not self.json and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        meter = Meter(self.note, sys.stderr if live else None)
+        try:
+            yield meter
+        finally:
+            meter.close()
 
     def diagnostics(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Show the findings of a command that has nothing else to show."""

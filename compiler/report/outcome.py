@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from compiler.artifact.artifact import Artifacts
+from compiler.artifact.verify import Verdict
 from compiler.base.codes import Code, Exit
 from compiler.base.diagnostics import Diagnostic, exit_code, has_errors
 from compiler.blueprint.blueprint import Blueprint
@@ -41,6 +42,9 @@ class Outcome:
     targets: Mapping[str, Target] = field(default_factory=dict)
     plan: Plan | None = None
     artifacts: Artifacts | None = None
+    reports: dict[str, Any] = field(default_factory=dict)
+    """What the steps of an artifact had to tell, by its name."""
+    verdicts: tuple[Verdict, ...] = ()
     decisions: tuple[Decision, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     bundles: Bundles | None = None

@@ -198,5 +198,6 @@ def test_figures_are_referrers_of_the_artifact(workspace: Path, warm: Store) -> 
         if entry["artifactType"] != layout.ARTIFACT:
             subjects.append((entry["artifactType"], manifest.get("subject", {}).get("digest")))
     measured = [artifact.digest for artifact in artifacts.artifacts.values()]
-    wanted = [(kind, digest) for kind in (layout.EVALUATION, layout.SPEED) for digest in measured]
+    kinds = (layout.EVALUATION, layout.SPEED, layout.REPORT)
+    wanted = [(kind, digest) for kind in kinds for digest in measured]
     assert sorted(subjects, key=str) == sorted([*wanted, (layout.ORIGINAL, None), (layout.SPEED, None)], key=str)

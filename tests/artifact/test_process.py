@@ -30,15 +30,16 @@ child.main()
 @pytest.fixture
 def task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Runs `body` as a task in a real child process."""
+    python = sys.executable
 
-    def call(body: str, request: dict[str, Any], on_event: Any = None) -> Any:
+    def call(body: str, request: dict[str, Any], on_event: Any = None, **how: Any) -> Any:
         script = tmp_path / "child.py"
         script.write_text(_STAND_IN.format(body=body))
         launcher = tmp_path / "python"
-        launcher.write_text(f"#!/bin/sh\nexec {sys.executable} -P {script}\n")
+        launcher.write_text(f"#!/bin/sh\nexec {python} -P {script}\n")
         launcher.chmod(0o755)
         monkeypatch.setattr(process.sys, "executable", str(launcher))
-        return run("stand-in", request, on_event)
+        return run("stand-in", request, on_event, **how)
 
     return call
 
@@ -72,6 +73,30 @@ def test_a_crash_is_told(task: Any, body: str, why: str) -> None:
     with pytest.raises(Failed) as failed:
         task(body, {})
     assert (str(failed.value), failed.value.crashed) == (why, True)
+
+
+def test_the_last_lines_of_one_that_died_are_told_without_folders(task: Any, tmp_path: Path) -> None:
+    body = """print("first"); sys.stderr.write("\\n".join(["second", "", "/opt/x y.cc:3 (/usr/lib/libz.so) at 1/2",
+        request["model"] + ": bad", "w" * 300, "last\\x07"])); os.abort()"""
+    with pytest.raises(Failed) as failed:
+        task(body, {"model": f"{tmp_path}/deep folder/model.onnx"}, log=tmp_path / "log")
+    assert failed.value.log == ("second", "x y.cc:3 (libz.so) at 1/2", "model.onnx: bad", "w" * 200, "last\x07")
+
+
+def test_what_a_child_prints_that_ends_well_goes_nowhere_else(
+    task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert task("print('chatter'); return 1", {}, log=tmp_path / "log") == 1
+    assert task("print('chatter'); return 1", {}) == 1
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / "log").read_text() == "chatter\n"
+
+
+def test_a_leash_ends_those_that_run_and_those_to_come(task: Any) -> None:
+    leash = process.Leash()
+    for _ in range(2):
+        with pytest.raises(Failed, match="was killed"):
+            task("tell(1); import time; time.sleep(60)", {}, lambda event: leash.cut(), leash=leash)
 
 
 def test_an_interrupt_ends_the_child(task: Any, tmp_path: Path) -> None:

@@ -62,7 +62,11 @@ def listed(names: Iterable[str]) -> str:
 
 
 class Step(Protocol):
-    """A module of this package."""
+    """A module of this package.
+
+    It may also say `STREAMS = True` (its memory grows with the largest tensor, not with the model) and
+    `THREADED = True` (it keeps `bench.threads` processors busy): what runs beside it is chosen by that.
+    """
 
     VERSION: int
     """Raised whenever the step's output changes: it is part of the artifact's key."""
