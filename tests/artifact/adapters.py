@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from tests.artifact.stepping import chained
+
 PREFIX = "base_model.model."
 
 
@@ -31,3 +33,10 @@ def write_adapter(folder: Path, modules: Mapping[str, tuple[Any, Any]], **config
 def pair(outputs: int, inputs: int, rank: int, seed: int = 0) -> tuple[Any, Any]:
     draw = np.random.default_rng(seed).standard_normal
     return draw((rank, inputs)).astype(np.float32) / 8, draw((outputs, rank)).astype(np.float32) / 8
+
+
+def merge_into(model: Path, adapter: Path, target: Path) -> dict[str, Any]:
+    """Make the folder `target` with the step's result; gives what it said."""
+    target.mkdir(exist_ok=True)
+    step = {"name": "merge-adapter", "parameters": {"adapter": "a"}, "files": {"adapter": str(adapter)}}
+    return chained(model / "model.onnx", target / "model.onnx", [step])

@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import save_file
 
 from compiler.artifact import weights
 from compiler.artifact.decoder import Decoder
 from compiler.artifact.steps.lora import merge
 from tests.artifact import tiny, tiny_encoder
-from tests.artifact.adapters import PREFIX, pair, write_adapter
+from tests.artifact.adapters import PREFIX, merge_into, pair, write_adapter
 from tests.artifact.stepping import chained
-
-
-def run(model: Path, adapter: Path, target: Path) -> dict[str, Any]:
-    target.mkdir(exist_ok=True)
-    step = {"name": "merge-adapter", "parameters": {"adapter": "a"}, "files": {"adapter": str(adapter)}}
-    return chained(model / "model.onnx", target / "model.onnx", [step])
 
 
 def arrays(folder: Path) -> dict[str, Any]:
@@ -58,7 +50,7 @@ def test_modules_of_the_example_with_queries_keys_and_values_in_one_matrix(examp
         "lm_head": pair(1024, 192, 4, 6),
     }
     adapter = write_adapter(tmp_path / "a", modules, lora_alpha=8)
-    result = run(example, adapter, tmp_path / "made")
+    result = merge_into(example, adapter, tmp_path / "made")
     assert (result["idle"], result["remarks"]) == ([], [])
     before, after = arrays(example), arrays(tmp_path / "made")
     changes = {
@@ -85,7 +77,7 @@ def test_modules_of_the_example_with_queries_keys_and_values_in_one_matrix(examp
 def test_the_merged_model_computes_with_the_adapter(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "m")
     parts = pair(32, 16, 3)
-    run(folder, write_adapter(tmp_path / "a", {"from_token": parts}, lora_alpha=6), tmp_path / "made")
+    merge_into(folder, write_adapter(tmp_path / "a", {"from_token": parts}, lora_alpha=6), tmp_path / "made")
     for name in ("genai_config.json", "tokenizer.json"):
         (tmp_path / "made" / name).write_bytes((folder / name).read_bytes())
     weights = tiny.Weights.random()
@@ -108,14 +100,16 @@ def encoder(folder: Path) -> Path:
 @pytest.mark.parametrize("module", [QUERY, f"bert.{QUERY}", f"model.text.{QUERY}"])
 def test_names_may_have_more_in_front(tmp_path: Path, module: str) -> None:
     parts = pair(8, 8, 2)
-    run(encoder(tmp_path / "m"), write_adapter(tmp_path / "a", {module: parts}), tmp_path / "made")
+    merge_into(encoder(tmp_path / "m"), write_adapter(tmp_path / "a", {module: parts}), tmp_path / "made")
     made = arrays(tmp_path / "made")[f"{QUERY}.weight"]
     np.testing.assert_allclose(made, tiny_encoder.weights()[f"{QUERY}.weight"] + change(parts), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("module", ["attention.self.query", QUERY.replace("0", "1"), QUERY.replace("self", "cross")])
 def test_a_module_of_another_layer_does_not_fit(tmp_path: Path, module: str) -> None:
-    result = run(encoder(tmp_path / "m"), write_adapter(tmp_path / "a", {module: pair(8, 8, 2)}), tmp_path / "made")
+    result = merge_into(
+        encoder(tmp_path / "m"), write_adapter(tmp_path / "a", {module: pair(8, 8, 2)}), tmp_path / "made"
+    )
     assert (result["refused"], result["reason"].split("`")[1]) == ("STEP_INAPPLICABLE", f"{PREFIX}{module}")
 
 
@@ -133,7 +127,7 @@ def gemm(folder: Path, weight: Any) -> Path:
 def test_a_turned_matrix_that_only_its_node_names(tmp_path: Path, kind: Any) -> None:
     weight = np.random.default_rng(8).standard_normal((6, 10)).astype(kind)
     parts = pair(6, 10, 2)
-    run(gemm(tmp_path / "m", weight), write_adapter(tmp_path / "a", {"dense": parts}), tmp_path / "made")
+    merge_into(gemm(tmp_path / "m", weight), write_adapter(tmp_path / "a", {"dense": parts}), tmp_path / "made")
     [made] = arrays(tmp_path / "made").values()
     assert made.dtype == kind
     np.testing.assert_allclose(made, weight + change(parts).T, rtol=1e-6 if kind is np.float32 else 2e-3, atol=1e-3)
@@ -153,7 +147,7 @@ def test_a_turned_matrix_that_only_its_node_names(tmp_path: Path, kind: Any) -> 
 def test_the_scale(tmp_path: Path, config: dict[str, Any], scale: float) -> None:
     parts = pair(32, 16, 4)
     folder = tiny.write(tmp_path / "m")
-    run(folder, write_adapter(tmp_path / "a", {"from_token": parts}, **config), tmp_path / "made")
+    merge_into(folder, write_adapter(tmp_path / "a", {"from_token": parts}, **config), tmp_path / "made")
     np.testing.assert_allclose(arrays(tmp_path / "made")["W"], arrays(folder)["W"] + change(parts, scale), rtol=1e-5)
 
 
@@ -161,7 +155,7 @@ def test_the_scale(tmp_path: Path, config: dict[str, Any], scale: float) -> None
 def test_adapters_of_sixteen_bits(tmp_path: Path, kind: Any) -> None:
     down, up = (part.astype(kind) for part in pair(32, 16, 4))
     folder = tiny.write(tmp_path / "m")
-    run(folder, write_adapter(tmp_path / "a", {"from_token": (down, up)}), tmp_path / "made")
+    merge_into(folder, write_adapter(tmp_path / "a", {"from_token": (down, up)}), tmp_path / "made")
     added = change((down.astype(np.float32), up.astype(np.float32)))
     np.testing.assert_allclose(arrays(tmp_path / "made")["W"], arrays(folder)["W"] + added, rtol=1e-5)
 
@@ -169,119 +163,12 @@ def test_adapters_of_sixteen_bits(tmp_path: Path, kind: Any) -> None:
 def test_the_same_bytes_whatever_the_pieces_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = write_adapter(tmp_path / "a", {"from_token": pair(32, 16, 4), "keys": pair(4, 16, 4)})
     folder = tiny.write_external(tmp_path / "m")
-    run(folder, adapter, tmp_path / "made")
+    merge_into(folder, adapter, tmp_path / "made")
     whole = (tmp_path / "made" / "model.onnx").read_bytes()
     monkeypatch.setattr(weights, "PIECE", 128)
     monkeypatch.setattr(merge, "PIECE", 128)
-    run(folder, adapter, tmp_path / "made")
+    merge_into(folder, adapter, tmp_path / "made")
     assert (tmp_path / "made" / "model.onnx").read_bytes() == whole
-
-
-def config_text(text: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / "adapter_config.json").write_text(text)
-
-
-def config_with(**changes: Any) -> Callable[[Path], object]:
-    def change(folder: Path) -> None:
-        path = folder / "adapter_config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    return change
-
-
-def tensors(**arrays: Any) -> Callable[[Path], object]:
-    """The file of weights, with `__` for a dot."""
-    named = {name.replace("__", "."): array for name, array in arrays.items()}
-    return lambda folder: save_file(named, folder / "adapter_model.safetensors")
-
-
-ONES = np.ones((2, 16), np.float32), np.ones((32, 2), np.float32)
-NAN = np.full((2, 16), np.nan, np.float32)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "why"),
-    [
-        (lambda f: (f / "adapter_config.json").unlink(), "The adapter's folder has no `adapter_config.json`."),
-        (
-            lambda f: (f / "adapter_model.safetensors").unlink(),
-            "The adapter's folder has no `adapter_model.safetensors`; files of other formats are not read.",
-        ),
-        (
-            lambda f: (f / "adapter_model.safetensors").write_bytes(b"{}"),
-            "`adapter_model.safetensors` cannot be read: ",
-        ),
-        (config_text("{"), "`adapter_config.json` is not JSON."),
-        (config_text("[]"), "`adapter_config.json` is not that of a LoRA: `peft_type` is not `LORA`."),
-        (config_with(peft_type="IA3"), "`adapter_config.json` is not that of a LoRA: `peft_type` is not `LORA`."),
-        (config_with(r=0), "`r` of `adapter_config.json` is not a positive number."),
-        (config_with(lora_alpha=None), "`lora_alpha` of `adapter_config.json` is not a positive number."),
-        (
-            config_with(alpha_pattern={"a": "b"}),
-            "`alpha_pattern` of `adapter_config.json` is not a mapping of names to positive numbers.",
-        ),
-        (
-            config_with(alpha_pattern={"(": 1}),
-            "`(` in `alpha_pattern` of `adapter_config.json` is no regular expression.",
-        ),
-        (
-            config_with(r=8),
-            "`base_model.model.from_token` has rank 2 in `adapter_model.safetensors`, and 8 in `adapter_config.json`.",
-        ),
-        (
-            config_with(use_dora=True),
-            "`adapter_config.json` has `use_dora`, whose directions and magnitudes are not plain sums.",
-        ),
-        (
-            config_with(init_lora_weights="pissa_niter_16"),
-            "`init_lora_weights: pissa_niter_16` of `adapter_config.json` changed the base weights too, which are not "
-            "here.",
-        ),
-        (
-            tensors(base_model__model__from_token__lora_A__weight=ONES[0]),
-            "`adapter_model.safetensors` has only one of `lora_A` and `lora_B` for `base_model.model.from_token`.",
-        ),
-        (
-            tensors(base_model__model__score__weight=ONES[0]),
-            "`adapter_model.safetensors` has `base_model.model.score.weight`, which are not `lora_A` or `lora_B` of a "
-            "linear module.",
-        ),
-        (tensors(), "`adapter_model.safetensors` has no tensors."),
-        (
-            tensors(x__lora_A__weight=ONES[0], x__lora_B__weight=ONES[1]),
-            "1 of 1 modules of the adapter have no constant float matrix in the graph: `x`.",
-        ),
-        (
-            tensors(from_token__lora_A__weight=ONES[0], from_token__lora_B__weight=ONES[1][:8]),
-            "`from_token` of the adapter is 8 × 16, and `W` has 32 × 16.",
-        ),
-        (
-            tensors(from_token__lora_A__weight=ONES[0], from_token__lora_B__weight=ONES[1][:, :1]),
-            "`lora_A` and `lora_B` of `from_token` are [2, 16] and [32, 1], which do not multiply.",
-        ),
-        (
-            tensors(from_token__lora_A__weight=NAN, from_token__lora_B__weight=ONES[1]),
-            "`from_token.lora_A.weight` of `adapter_model.safetensors` has values that are infinite or not a number.",
-        ),
-        (
-            tensors(
-                W__lora_A__weight=ONES[0],
-                W__lora_B__weight=ONES[1],
-                from_token__lora_A__weight=ONES[0],
-                from_token__lora_B__weight=ONES[1],
-            ),
-            "`W` and `from_token` of the adapter both fit `W`.",
-        ),
-    ],
-)
-def test_bad_adapters_are_refused_with_the_reason(tmp_path: Path, spoil: Callable[[Path], object], why: str) -> None:
-    folder = tiny.write(tmp_path / "m")
-    adapter = write_adapter(tmp_path / "a", {"from_token": ONES})
-    spoil(adapter)
-    result = run(folder, adapter, tmp_path / "made")
-    assert (result["failed"], result["refused"]) == (0, "STEP_INAPPLICABLE")
-    assert result["reason"].startswith(why)
-    assert str(tmp_path) not in result["reason"]
 
 
 def test_a_quantized_matrix_takes_no_adapter(example: Path, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """`prune` with method `heads`: whole attention heads go. Their matrices shrink, and a decoder's KV cache with them.
 
-Size, memory and time: less on every processor; with a long context the cache is what counts. Quality: much can be
-lost where a model has few heads; measure with a gate. In grouped-query attention a key and value head goes with all
-its query heads, since the operator wants groups of one size. Michel et al. 2019, "Are Sixteen Heads Really Better
-than One?".
+Size, memory and time: less on every processor; with a long context the cache is what counts. Quality: much is lost
+where a model has few heads: the example's, which has two groups a layer, lost 0.67 nats (KL) with one of them. In
+grouped-query attention a key and value head goes with all its query heads, since the operator wants groups of one
+size. Michel et al. 2019, "Are Sixteen Heads Really Better than One?".
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """`prune` with method `magnitude`: the smallest weights of each matrix become zero.
 
 Size: the file is as large as before, and smaller once compressed. Time and memory: as before on ONNX Runtime's CPU
-kernels, which multiply by zeros as by any number. Quality: a decoder trained here lost 0.013 nats (KL) at 50 %; an
-encoder without fine-tuning fell to a cosine of 0.93 at 30 % and 0.70 at 50 %. Han et al. 2015, "Learning both Weights
-and Connections".
+kernels, which multiply by zeros as by any number. Quality: without fine-tuning the model of the example lost 0.05
+nats (KL) at 30 % and 0.39 at 50 %, an encoder fell to a cosine of 0.93 and 0.70. Han et al. 2015, "Learning both
+Weights and Connections".
 """
 
 from __future__ import annotations
