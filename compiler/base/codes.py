@@ -91,6 +91,13 @@ class Code(Enum):
         Exit.BUILD_FAILED,
     )
     STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
+    NON_FINITE_WEIGHTS = (
+        "SLM512",
+        "non-finite-weights",
+        _ERROR,
+        "Weights of the model are NaN or infinite",
+        Exit.BUILD_FAILED,
+    )
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"

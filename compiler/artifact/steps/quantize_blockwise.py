@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from compiler.artifact.steps.blockwise.matrices import Found
 
 VERSION = 3
-REPRODUCIBLE = True
 SUFFIX = ".onnx"
 
 _BITS: Mapping[str, Literal[4, 8]] = {"int4": 4, "int8": 8}
@@ -53,6 +52,11 @@ def reproducible(configuration: Configuration) -> bool:
     return configuration.method != "gptq"
 
 
+REPRODUCIBLE = reproducible
+STREAMS = True
+THREADED = True
+
+
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Quantize every product with constant weights, and the token embeddings, tensor by tensor.
 
@@ -64,6 +68,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
     if configuration.symmetric and configuration.method in ("k-quant", "hqq"):
         raise Refused(f"`method: {configuration.method}` chooses zero points, which `symmetric: true` does without.")
+    if configuration.method == "hqq" and configuration.scheme == "int8":
+        raise Refused("onnxruntime's CPU provider takes the zero points of `method: hqq` with 4 bits only.")
     with Source(source) as weights:
         found = find(weights.model)
         choose = _choice(configuration)
@@ -107,7 +113,7 @@ def _method(configuration: Configuration, source: Path, found: Found, bench: Ben
 def _nothing(found: Found) -> str:
     """Why there is nothing to quantize."""
     if found.quantized:
-        return f"{_listed(found.quantized)} is quantized already, and nothing else is left to quantize."
+        return f"Quantized already: {_listed(found.quantized)}; nothing else is left to quantize."
     if found.left:
         return f"No product can be quantized: {_listed(found.left)}."
     return "There is nothing to quantize: no MatMul or Gemm multiplies with a constant float matrix."
@@ -125,7 +131,9 @@ def _remarks(configuration: Configuration, found: Found) -> list[Remark]:
     for product in found.products:
         if name := twice.pop(id(product.matrix.tensor), None):
             if product.head and configuration.head == "keep":
-                said.append(f"`{name}` stays as it was beside its quantized form: the head, which is kept, reads it, too.")
+                said.append(
+                    f"`{name}` stays as it was beside its quantized form: the head, which is kept, reads it, too."
+                )
             elif configuration.embeddings != "keep":
                 said.append(f"`{name}` is stored twice: as embeddings and, turned, as weights of a product.")
     return [Remark(sentence) for sentence in said]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compiler.artifact.steps import optimize, quantize_blockwise, quantize_dynamic
+from compiler.artifact.steps import optimize, quantize_blockwise, quantize_dynamic, quantize_half
 from compiler.artifact.steps.step import Step
 
 STEPS: Mapping[str, Step] = {
@@ -12,4 +12,5 @@ STEPS: Mapping[str, Step] = {
     "quantize/int8-dynamic": quantize_dynamic,
     "quantize/int4": quantize_blockwise,
     "quantize/int8": quantize_blockwise,
+    "quantize/fp16": quantize_half,
 }

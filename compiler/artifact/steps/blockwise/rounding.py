@@ -1,7 +1,7 @@
 """`method: rtn`: to the nearest of the values that a block's range allows.
 
 The same bits as onnxruntime's kernel (MlasQuantizeBlockwise): single precision, the reciprocal of the scale as it is
-stored, halves rounded away from zero. None of the operations here depends on the processor.
+stored, halves rounded away from zero. (But for half a byte that nothing reads, behind the last weight of an odd K.) None of the operations here depends on the processor.
 """
 
 from __future__ import annotations
@@ -19,20 +19,36 @@ number below one half to 1."""
 
 def quantize(values: Any, scheme: Scheme, stored: Any, buffers: Buffers) -> Blocks:
     """Blocks × block size × columns of float32, with scales of type `stored`. Raises NotFinite."""
-    low, high = extremes(values)
-    scales, zeros = _symmetric(low, high, scheme) if scheme.symmetric else _asymmetric(low, high, scheme)
+    scales, zeros = ranges(*extremes(values), scheme)
     kept = scales.astype(stored)
     if not np.isfinite(kept).all():
         raise NotFinite
     rounded = buffers.array("rounded", values.shape, np.float32)
+    quantized = buffers.array("quantized", values.shape, np.uint8)
     np.multiply(values, reciprocal(kept)[:, None], out=rounded)
     np.add(rounded, zeros[:, None], out=rounded)
+    _cut_off(rounded, scheme, quantized)
+    return Blocks(quantized, kept, None if scheme.symmetric else zeros.astype(np.uint8))
+
+
+def nearest(values: Any, scales: Any, zeros: Any, scheme: Scheme) -> Any:
+    """The quantized values of a row of weights, whose scales and zero points (in float32) are given."""
+    quantized = np.empty(values.shape, np.uint8)
+    _cut_off(values * reciprocal(scales) + zeros, scheme, quantized)
+    return quantized
+
+
+def ranges(low: Any, high: Any, scheme: Scheme) -> tuple[Any, Any]:
+    """Scales and zero points, both float32, of blocks with these extremes."""
+    return _symmetric(low, high, scheme) if scheme.symmetric else _asymmetric(low, high, scheme)
+
+
+def _cut_off(rounded: Any, scheme: Scheme, into: Any) -> None:
+    """To the nearest whole number that the scheme has; `rounded` is worked on."""
     np.add(rounded, _ALMOST_HALF, out=rounded)
     np.maximum(rounded, np.float32(0), out=rounded)
     np.minimum(rounded, np.float32(scheme.top), out=rounded)
-    quantized = buffers.array("quantized", values.shape, np.uint8)
-    np.copyto(quantized, rounded, casting="unsafe")
-    return Blocks(quantized, kept, None if scheme.symmetric else zeros.astype(np.uint8))
+    np.copyto(into, rounded, casting="unsafe")
 
 
 def reciprocal(scales: Any) -> Any:

@@ -28,8 +28,8 @@ Quantize = Callable[[Any, Scheme, Any, Buffers], Blocks]
 _MEMORY = 32 * 2**20
 """Bytes for the pieces of all threads together, as far as that leaves each of them _LEAST."""
 _MOST, _LEAST = 8 * 2**20, 2 * 2**20
-_SLICE = 2**16
-"""Weights that are worked on at a time: they and what comes of them stay in the processor's cache."""
+_SLICE = 2**17
+"""Weights that are worked on at a time: of more, what comes of them leaves the processor's caches."""
 _EVEN = 1024
 """Columns are cut at multiples of this, where a piece has more: a page of float32."""
 
@@ -145,7 +145,7 @@ class Stream:
         tiles = self._turned if work.matrix.transposed else self._straight
         for block, column, values in tiles(work, first, last):
             count, size, columns = values.shape
-            step = max(16, _SLICE // (count * size))
+            step = columns if work.whole else max(16, _SLICE // (count * size))
             for start in range(0, columns, step):
                 yield block, column + start, values[:, :, start : start + step]
 
