@@ -1,7 +1,8 @@
 """A decoder of the Llama kind with random weights, of any size, written piece by piece.
 
-The whole is TinyLlama's shape: 2,048 wide, 22 layers, 5,632 between, 32,000 words, 32 heads of 64 that share 4 of keys
-and values; 1.1 billion parameters, 4.4 GB in float32. Operators and names are those of onnxruntime-genai's model builder.
+The whole is TinyLlama's shape: 2,048 wide, 22 layers, 5,632 between, 32,000 words, 32 heads of 64 that share 4 of
+keys and values; 1.1 billion parameters, 4.4 GB in float32. Operators and names are those of onnxruntime-genai's model
+builder.
 """
 
 from __future__ import annotations

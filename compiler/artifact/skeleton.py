@@ -1,8 +1,8 @@
 """An ONNX file without its weights, however large it is.
 
-protobuf reads a file as a whole, and none of 2 GiB or more. Here the few fields around the weights are read one by one,
-and every large initializer becomes a reference to the place in the file where its bytes lie: as if the file were its own
-external data. Field numbers are those of onnx.proto; the encoding is protobuf's wire format.
+protobuf reads a file as a whole, and none of 2 GiB or more. Here the few fields around the weights are read one by
+one, and every large initializer becomes a reference to the place in the file where its bytes lie: as if the file were
+its own external data. Field numbers are those of onnx.proto; the encoding is protobuf's wire format.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Weights outside the graph: read in pieces, written to places that are known before anything is written.
 
-A step that goes through a model tensor by tensor opens a Source and a Target. Neither holds more than the piece that is
-asked for, so memory grows with the piece and not with the tensor or the model. Pieces are read and written with pread
-and pwrite (pages of a mapped file would count as memory of the process), by as many threads as there are: where a tensor
-lies depends on the order of `reserve` alone.
+A step that goes through a model tensor by tensor opens a Source and a Target. Neither holds more than the piece that
+is asked for, so memory grows with the piece and not with the tensor or the model. Pieces are read and written with
+pread and pwrite (pages of a mapped file would count as memory of the process), by as many threads as there are: where
+a tensor lies depends on the order of `reserve` alone.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Target:
     def write(self, tensor: Any, data: Any, at: int = 0) -> None:
         """Put an array's or a buffer's bytes into a reserved tensor, `at` bytes from its beginning.
 
-        Raises Refused with DISK_FULL, before the first byte when the disk has too little space for all that is reserved.
+        Raises Refused with DISK_FULL, before the first byte when the disk has too little space for all reserved.
         """
         buffer: Any = np.ascontiguousarray(data).view(np.uint8) if isinstance(data, np.ndarray) else data
         view = memoryview(buffer).cast("B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def chain(*widths: int, kind: Any = np.float32, seed: int = 5) -> Any:
     draw = np.random.default_rng(seed)
     constants = {"E": draw.standard_normal((TOKENS, widths[0])).astype(kind)}
     nodes = [node("Gather", ["E", "input_ids"], "h0")]
-    for number, (depth, columns) in enumerate(zip(widths, widths[1:], strict=False), 1):
+    for number, (depth, columns) in enumerate(itertools.pairwise(widths), 1):
         constants[f"W{number}"] = (draw.standard_normal((depth, columns)) / np.sqrt(depth)).astype(kind)
         last = "logits" if number == len(widths) - 1 else f"h{number}"
         nodes.append(node("MatMul", [f"h{number - 1}", f"W{number}"], last))

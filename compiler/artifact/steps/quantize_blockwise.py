@@ -1,12 +1,12 @@
 """`quantize` with scheme `int4` or `int8`: weights in blocks that share one scale, for onnxruntime's MatMulNBits.
 
-Size: with blocks of 32 a float32 matrix shrinks 6.4 times (int4) or 3.5 times (int8). Speed: with `activations: int8` on
-processors with 8-bit dot products (AVX2 and later, NEON dotprod) faster than float32, most of all where memory is what
-one waits for: a token at a time. With `activations: float32` int8 has no fast kernel and is far slower than float32.
-Quality: int8 cannot be told from the original; int4 loses a few hundredths of a nat, less with smaller blocks.
-`k-quant` searches scales (about ten times the work of `rtn`); `hqq` searches zero points that are no whole numbers,
-for which onnxruntime has no fast kernel: about 1.7 times as slow as `rtn` to run; `gptq` spreads the error of each weight
-over those not yet rounded, by what the model does on the calibration texts.
+Size: with blocks of 32 a float32 matrix shrinks 6.4 times (int4) or 3.5 times (int8). Speed: with `activations: int8`
+on processors with 8-bit dot products (AVX2 and later, NEON dotprod) faster than float32, most of all where memory is
+what one waits for: a token at a time. With `activations: float32` int8 has no fast kernel and is far slower than
+float32. Quality: int8 cannot be told from the original; int4 loses a few hundredths of a nat, less with smaller
+blocks. `k-quant` searches scales (about ten times the work of `rtn`); `hqq` searches zero points that are no whole
+numbers, for which onnxruntime has no fast kernel: about 1.7 times as slow as `rtn` to run; `gptq` spreads the error
+of each weight over those not yet rounded, by what the model does on the calibration texts.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     with Source(source) as weights:
         found = find(weights.model)
         choose = _choice(configuration)
-        if not any(choose(one) for one in (*found.products, *found.lookups)):
+        if not any(choose(one) for one in found.all()):
             raise Refused(_nothing(found))
         level = _INT8_ACTIVATIONS if configuration.activations == "int8" else 0
         engine = Engine(weights, found, level, _method(configuration, source, found, bench))

@@ -51,9 +51,8 @@ class Step(Protocol):
     VERSION: int
     """Raised whenever the step's output changes: it is part of the artifact's key."""
 
-    REPRODUCIBLE: bool | Callable[[Any], bool]
-    """Whether the same input gives the same bytes on every machine; a function, where that depends on the
-    configuration."""
+    REPRODUCIBLE: Any
+    """Whether the same input gives the same bytes on every machine: a bool, or a function of the configuration."""
 
     SUFFIX: str
     """Of the file that it makes: `.onnx`, `.ort`, `.tflite`."""

@@ -48,7 +48,7 @@ class Engine:
         """
         into = Target(target)
         self._stream = Stream(self.source, into, threads)
-        chosen = [(found, scheme) for found in (*self.found.products, *self.found.lookups) if (scheme := choose(found))]
+        chosen = [(found, scheme) for found in self.found.all() if (scheme := choose(found))]
         quantized = [(found, scheme, self._tensors(found, scheme)) for found, scheme in chosen]
         for found, scheme, tensors in quantized:
             if isinstance(found, Product):

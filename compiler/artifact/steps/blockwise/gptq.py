@@ -1,9 +1,10 @@
 """`method: gptq`: what rounding a weight does to the product is made up for by the weights that are not rounded yet.
 
-Frantar et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers (2022): the columns of a
-matrix one weight after the other, in the order that they stand in, with the inverse of the second moments of what the
-matrix is multiplied with. Those come from the calibration texts, through the model as it was before the step. Scales are
-chosen when a block begins. onnxruntime's own quantizer rounds what GPTQ made a second time; this one does not.
+Frantar et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers (2022): the columns
+of a matrix one weight after the other, in the order that they stand in, with the inverse of the second moments of
+what the matrix is multiplied with. Those come from the calibration texts, through the model as it was before the
+step. Scales are chosen when a block begins. onnxruntime's own quantizer rounds what GPTQ made a second time; this one
+does not.
 
 Not the same bits on every machine: onnxruntime and the BLAS library add up in the order that suits a processor.
 """
@@ -113,7 +114,8 @@ class _Moments:
     def _collect(self, first: str) -> dict[str, Any]:
         """The moments of `first` and as many of those after it as there is memory for."""
         names = list(self._depths)
-        chosen, size = [], 0
+        chosen: list[str] = []
+        size = 0
         for name in names[names.index(first) :]:
             size += 8 * self._depths[name] ** 2
             if chosen and size > _MEMORY:

@@ -1,8 +1,8 @@
 """`method: k-quant`: scale and smallest value of a block by weighted least squares, the best of 21 tries.
 
-After llama.cpp's `make_qkx2_quants`, as onnxruntime has it (quantization/neural_compressor, `quant_tensor_k_quant_cpu`),
-and with its bits: sums over a block are numpy's of a contiguous axis. A block of one value, which that makes 0, is
-rounded instead.
+After llama.cpp's `make_qkx2_quants`, as onnxruntime has it (quantization/neural_compressor,
+`quant_tensor_k_quant_cpu`), and with its bits: sums over a block are numpy's of a contiguous axis. A block of one
+value, which that makes 0, is rounded instead.
 """
 
 from __future__ import annotations

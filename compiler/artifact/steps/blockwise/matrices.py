@@ -69,6 +69,9 @@ class Found:
     quantized: list[str] = field(default_factory=list)
     """Names of nodes whose weights are quantized already."""
 
+    def all(self) -> list[Product | Lookup]:
+        return [*self.products, *self.lookups]
+
 
 def find(model: Any) -> Found:
     found = Found()

@@ -17,6 +17,7 @@ _DOMAIN = "com.microsoft"
 def replace_product(found: Product, tensors: list[Any], scheme: Scheme, accuracy_level: int) -> None:
     """Multiply with quantized weights; `tensors` are their values, scales and perhaps zero points."""
     node = found.node
+    level: dict[str, Any] = {"accuracy_level": accuracy_level} if accuracy_level else {}
     added = list(node.input[2:3]) if node.op_type == "Gemm" and node.input[2:3] != [""] else []
     output, name = node.output[0], node.name
     made = helper.make_node(
@@ -29,7 +30,7 @@ def replace_product(found: Product, tensors: list[Any], scheme: Scheme, accuracy
         N=found.matrix.columns,
         bits=scheme.bits,
         block_size=scheme.block_size,
-        **({"accuracy_level": accuracy_level} if accuracy_level else {}),
+        **level,
     )
     if added:
         place = next(number for number, other in enumerate(found.graph.node) if other is node)

@@ -1,7 +1,8 @@
 """`method: rtn`: to the nearest of the values that a block's range allows.
 
 The same bits as onnxruntime's kernel (MlasQuantizeBlockwise): single precision, the reciprocal of the scale as it is
-stored, halves rounded away from zero. (But for half a byte that nothing reads, behind the last weight of an odd K.) None of the operations here depends on the processor.
+stored, halves rounded away from zero. (But for half a byte that nothing reads, behind the last weight of an odd K.)
+None of the operations here depends on the processor.
 """
 
 from __future__ import annotations

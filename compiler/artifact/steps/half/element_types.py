@@ -11,7 +11,7 @@ from typing import Any
 
 from onnx import TensorProto, defs, helper
 
-_FIXED = {
+_FIXED: dict[str, int] = {
     f"tensor({name})": getattr(TensorProto, kind)
     for name, kind in (
         ("float", "FLOAT"),
@@ -73,7 +73,7 @@ def _output(node: Any, number: int, schema: Any, types: Mapping[str, int]) -> in
     if node.op_type == "Cast":
         return int(attributes["to"].i)
     if node.op_type == "ConstantOfShape":
-        return int(attributes["value"].t.data_type) if "value" in attributes else TensorProto.FLOAT
+        return int(attributes["value"].t.data_type) if "value" in attributes else int(TensorProto.FLOAT)
     if "dtype" in attributes:
         return int(attributes["dtype"].i)
     if schema is None:
@@ -82,7 +82,7 @@ def _output(node: Any, number: int, schema: Any, types: Mapping[str, int]) -> in
     for place, name in enumerate(node.input):
         if name in types and formal(schema.inputs, place) == wanted:
             return types[name]
-    return _FIXED.get(wanted, TensorProto.FLOAT if node.op_type.startswith("Random") else 0)
+    return _FIXED.get(wanted, int(TensorProto.FLOAT) if node.op_type.startswith("Random") else 0)
 
 
 def _constant(attribute: Any) -> int:

@@ -1,8 +1,8 @@
 """Which values of a graph become float16, and the casts where they meet float32.
 
 Every value that its operator lets be float16 becomes so, but for arithmetic with positions and masks: what comes of
-integers (token positions, of which float16 knows none beyond 2,048 exactly, rotary angles, masks) stays float32 until it
-meets an activation.
+integers (token positions, of which float16 knows none beyond 2,048 exactly, rotary angles, masks) stays float32 until
+it meets an activation.
 """
 
 from __future__ import annotations
