@@ -8,7 +8,8 @@ from typing import Any
 from onnx import TensorProto, helper
 
 from compiler.artifact import graphs
-from compiler.artifact.weights import EMBEDDED, Source, Target
+from compiler.artifact.skeleton import EMBEDDED
+from compiler.artifact.weights import Source, Target
 
 _VERBATIM = (TensorProto.STRING, TensorProto.INT4, TensorProto.UINT4)
 """Types whose values, unless raw, have another form in the graph than in a file."""

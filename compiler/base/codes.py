@@ -95,6 +95,13 @@ class Code(Enum):
     CUSTOM_OPERATOR = "SLM514", "custom-operator", _ERROR, "Model has an operator that onnxruntime does not have"
     SOURCE_NOT_FETCHED = "SLM517", "source-not-fetched", _ERROR, "Source has not been fetched"
     LOST_SPARSITY = "SLM516", "lost-sparsity", _WARNING, "Later step undid sparsity"
+    NON_FINITE_WEIGHTS = (
+        "SLM512",
+        "non-finite-weights",
+        _ERROR,
+        "Weights of the model are NaN or infinite",
+        Exit.BUILD_FAILED,
+    )
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"

@@ -7,16 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-
-class Refused(Exception):
-    """The step does not apply to the model as it is.
-
-    The text is a sentence that names the node or tensor; `code` is the name of a Code that is an error.
-    """
-
-    def __init__(self, message: str, code: str = "STEP_INAPPLICABLE") -> None:
-        super().__init__(message)
-        self.code = code
+from compiler.artifact.refused import Refused as Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +62,8 @@ class Step(Protocol):
     VERSION: int
     """Raised whenever the step's output changes: it is part of the artifact's key."""
 
-    REPRODUCIBLE: bool
-    """Whether the same input gives the same bytes on every machine."""
+    REPRODUCIBLE: Any
+    """Whether the same input gives the same bytes on every machine: a bool, or a function of the configuration."""
 
     SUFFIX: str
     """Of the file that it makes: `.onnx`, `.ort`, `.tflite`."""

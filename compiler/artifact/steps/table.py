@@ -17,6 +17,7 @@ from compiler.artifact.steps import (
     prune_pattern,
     quantize_blockwise,
     quantize_dynamic,
+    quantize_half,
     sparse_encode,
 )
 from compiler.artifact.steps.step import Step
@@ -36,6 +37,7 @@ STEPS: Mapping[str, Step] = {
     "prune/neurons": prune_neurons,
     "sparse-encode": sparse_encode,
     "merge-adapter": merge_adapter,
+    "quantize/fp16": quantize_half,
 }
 
 MAKE_ZEROS = frozenset({"prune/magnitude", "prune/n-of-m"})

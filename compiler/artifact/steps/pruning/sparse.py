@@ -12,9 +12,10 @@ import numpy as np
 from onnx import SparseTensorProto, numpy_helper
 
 from compiler.artifact import graphs
+from compiler.artifact.skeleton import EMBEDDED
 from compiler.artifact.steps.pruning.zeroing import bits_of
 from compiler.artifact.steps.step import Bench, Effect, Remark
-from compiler.artifact.weights import EMBEDDED, Source, Target
+from compiler.artifact.weights import Source, Target
 from compiler.artifact.wiring import FLOATS
 
 MANY = 0.1

@@ -1,0 +1,1 @@
+"""Recipe steps of slmc beside the tools that do the same."""

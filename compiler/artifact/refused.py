@@ -1,0 +1,14 @@
+"""How work on a model says that the model does not suit it."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """The step does not apply to the model as it is.
+
+    The text is a sentence that names the node or tensor; `code` is the name of a Code that is an error.
+    """
+
+    def __init__(self, message: str, code: str = "STEP_INAPPLICABLE") -> None:
+        super().__init__(message)
+        self.code = code
