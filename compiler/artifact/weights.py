@@ -140,7 +140,8 @@ class Target:
             os.close(self._descriptor)
             self._descriptor = -1
         if self._reserved and self._end <= graphs.LARGEST_SINGLE_FILE:
-            for tensor in self._reserved:
+            # A graph holds copies of the tensors that it was given.
+            for tensor in (t for t in graphs.tensors(model) if t.data_location == TensorProto.EXTERNAL):
                 onnx.external_data_helper.load_external_data_for_tensor(tensor, str(self.path.parent))
                 tensor.data_location = TensorProto.DEFAULT
                 del tensor.external_data[:]

@@ -85,7 +85,7 @@ def test_optimize_fuses_and_keeps_the_model(model: Path, tmp_path: Path) -> None
 def test_steps_without_effect_are_named(model: Path, tmp_path: Path) -> None:
     assert make(model, tmp_path / "a", OPTIMIZE, OPTIMIZE)["idle"] == [1]
     assert make(model, tmp_path / "b", INT4, INT4)["idle"] == [1]
-    assert make(model, tmp_path / "c", DYNAMIC, DYNAMIC, INT8)["idle"] == [1, 2]
+    assert make(model, tmp_path / "c", DYNAMIC, INT8)["idle"] == [1]
 
 
 def test_a_step_that_raises_is_named_with_its_reason(tmp_path: Path) -> None:
