@@ -35,9 +35,9 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     Weights and nodes are those of onnxruntime's `quantize_dynamic` with `op_types_to_quantize=["MatMul"]` and signed
     weights; its default takes every Gather too, which wrecks tables of rotary positions.
     """
-    from compiler.artifact.quantization import dynamic, products, rewrite
-    from compiler.artifact.quantization.embeddings import Blocks
-    from compiler.artifact.quantization.integers import Integers
+    from compiler.artifact.steps.quantization import dynamic, products, rewrite
+    from compiler.artifact.steps.quantization.embeddings import Blocks
+    from compiler.artifact.steps.quantization.integers import Integers
     from compiler.artifact.weights import Source
 
     with Source(source) as opened:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from compiler.artifact.quantization.rewrite import New, Replacement, Write
+from compiler.artifact.steps.quantization.rewrite import New, Replacement, Write
 from compiler.artifact.steps.step import Refused
 from compiler.artifact.weights import Source
 

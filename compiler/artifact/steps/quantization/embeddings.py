@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from compiler.artifact.quantization.integers import as_they_are, finite, pieces
-from compiler.artifact.quantization.products import unused_name
-from compiler.artifact.quantization.rewrite import New, Replacement, Write
+from compiler.artifact.steps.quantization.integers import as_they_are, finite, pieces
+from compiler.artifact.steps.quantization.products import unused_name
+from compiler.artifact.steps.quantization.rewrite import New, Replacement, Write
 from compiler.artifact.weights import Source
 
 DOMAIN = "com.microsoft"

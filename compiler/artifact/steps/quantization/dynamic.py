@@ -11,11 +11,11 @@ from typing import Any
 
 from onnx import TensorProto, helper
 
-from compiler.artifact.quantization import products
-from compiler.artifact.quantization.embeddings import DOMAIN, Blocks, tables
-from compiler.artifact.quantization.integers import Integers, as_they_are
-from compiler.artifact.quantization.products import Product, unused_name
-from compiler.artifact.quantization.rewrite import Replacement, Rewrite
+from compiler.artifact.steps.quantization import products
+from compiler.artifact.steps.quantization.embeddings import DOMAIN, Blocks, tables
+from compiler.artifact.steps.quantization.integers import Integers, as_they_are
+from compiler.artifact.steps.quantization.products import Product, unused_name
+from compiler.artifact.steps.quantization.rewrite import Replacement, Rewrite
 from compiler.artifact.weights import Source
 
 
