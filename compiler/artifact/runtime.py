@@ -44,11 +44,10 @@ def open_session(model: Path, chosen: Any) -> Any:
     return onnxruntime.InferenceSession(str(model), chosen, providers=["CPUExecutionProvider"])
 
 
-def quantize_dynamic(model: Any, path: Path, **parameters: Any) -> None:
-    """onnxruntime's dynamic quantizer, QInt8 weights. Imported here: it brings onnx along."""
-    from onnxruntime import quantization
-
-    quantization.quantize_dynamic(model, path, weight_type=quantization.QuantType.QInt8, **parameters)
+def open_graph(model: Any, folder: Path, chosen: Any) -> Any:
+    """A session for a ModelProto whose external data lies in `folder`."""
+    chosen.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return onnxruntime.InferenceSession(model.SerializeToString(), chosen, providers=["CPUExecutionProvider"])
 
 
 def quantize_blockwise(model: Any, **parameters: Any) -> Any:

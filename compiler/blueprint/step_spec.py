@@ -63,7 +63,7 @@ class QuantizeStaticStep(Spec):
     percentile: Annotated[float, Field(gt=50, le=100, description="For `method: percentile`.")] = 99.99
     smooth_quant: Annotated[
         float | None,
-        Field(gt=0, lt=1, description="Strength with which outliers move from activations to weights, such as 0.5."),
+        Field(gt=0, lt=1, description="Strength with which outliers move from activations to weights, such as 0.8."),
     ] = None
     activations: Annotated[
         Literal["int8", "int16"], Field(description="`int16` loses far less; it is slower where no kernel has it.")
@@ -74,6 +74,9 @@ class QuantizeStaticStep(Spec):
     reduce_range: Annotated[
         bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow.")
     ] = False
+    embeddings: Annotated[
+        Literal["keep", "int8"], Field(description="What becomes of the table of token embeddings.")
+    ] = "int8"
 
 
 class QuantizeBlockwiseStep(Spec):

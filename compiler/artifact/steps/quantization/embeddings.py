@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from compiler.artifact.steps.quantization.integers import as_they_are, finite, pieces
-from compiler.artifact.steps.quantization.products import unused_name
+from compiler.artifact.steps.quantization.matrices import as_they_are, finite, pieces
 from compiler.artifact.steps.quantization.rewrite import New, Replacement, Write
 from compiler.artifact.weights import Source
 
@@ -39,10 +38,8 @@ class Blocks:
     bits: int
     size: int
 
-    def names(self, table: str, taken: set[str]) -> tuple[str, str, str]:
-        made = (f"{table}_Q{self.bits}", f"{table}_scales", f"{table}_zero_points")
-        first, second, third = (unused_name(name, taken) for name in made)
-        return first, second, third
+    def names(self, table: str) -> tuple[str, str, str]:
+        return f"{table}_Q{self.bits}", f"{table}_scales", f"{table}_zero_points"
 
     def replacement(self, tensor: Any, names: tuple[str, str, str]) -> Replacement:
         """Rows × columns as packed bytes, scales of rows × blocks, packed zero points.

@@ -6,24 +6,19 @@ scale = max |w| / 127 over a column, or over the matrix; weight = round half to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
+from compiler.artifact.steps.quantization.assembly import Assembly, Names, suffixed
+from compiler.artifact.steps.quantization.matrices import Prepare, as_they_are, finite, pieces
+from compiler.artifact.steps.quantization.products import Product
 from compiler.artifact.steps.quantization.rewrite import New, Replacement, Write
-from compiler.artifact.steps.step import Refused
 from compiler.artifact.weights import Source
 
-_PIECE = 2**19
-"""Weights that are worked on at a time: 2 MiB of float32, which the caches of one core hold."""
-
 _TINY = np.finfo(np.float32).tiny
-
-Prepare = Callable[[Any, int], Any]
-"""Gets rows of a matrix and the number of the first, gives them as they are to be quantized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +37,23 @@ class Integers:
         exact = np.asarray(highest, np.float32).astype(np.float64) * 2 / (2 * self.top)
         return np.where(exact < _TINY, 1, exact).astype(np.float32)
 
-    def replacement(self, tensor: Any, transposed: bool, names: tuple[str, str, str], prepare: Prepare) -> Replacement:
-        """The matrix K × N as int8, its scales and its zero points, under these three names.
+    def weight(self, assembly: Assembly, product: Product, prepare: Prepare = as_they_are, prepared: str = "") -> Names:
+        """The product's matrix, K × N, as int8, its scales and zero points, which are N or scalars.
 
-        Scales and zero points are N or scalars. `tensor` is N × K if `transposed`. Filling raises Refused for weights
-        that are not finite numbers.
+        Made once for the same preparation, which is called `prepared`.
+        Filling raises Refused for weights that are not finite numbers.
         """
-        rows, columns = reversed(tensor.dims) if transposed else tensor.dims
-        dims = (columns,) if self.per_channel else ()
-        made = New(names[0], TensorProto.INT8, (rows, columns))
-        scales, zeros = New(names[1], TensorProto.FLOAT, dims), New(names[2], TensorProto.INT8, dims)
-        fill = self._fill_transposed if transposed else self._fill
-        return Replacement((made, scales, zeros), lambda source, t, write: fill(source, t, write, prepare))
+        stem = f"{product.weight}_Transposed" if product.transposed else product.weight
+        fill = self._fill_transposed if product.transposed else self._fill
+
+        def replacement(tensor: Any, names: Names) -> Replacement:
+            rows, columns = reversed(tensor.dims) if product.transposed else tensor.dims
+            dims = (columns,) if self.per_channel else ()
+            made = New(names[0], TensorProto.INT8, (rows, columns))
+            scales, zeros = New(names[1], TensorProto.FLOAT, dims), New(names[2], TensorProto.INT8, dims)
+            return Replacement((made, scales, zeros), lambda source, t, write: fill(source, t, write, prepare))
+
+        return assembly.tensor(product.weight, f"{stem} {prepared}", suffixed(stem), replacement)
 
     def _fill(self, source: Source, tensor: Any, write: Write, prepare: Prepare) -> None:
         highest = np.zeros(tensor.dims[1], np.float32)
@@ -77,25 +77,6 @@ class Integers:
         write(0, made, 0)
         write(1, scales, 0)
         write(2, np.zeros(scales.shape, np.int8), 0)
-
-
-def pieces(source: Source, tensor: Any, prepare: Prepare) -> Iterator[tuple[int, Any]]:
-    """The number of the first row, and some rows."""
-    rows, columns = tensor.dims
-    step = max(1, _PIECE // columns)
-    for start in range(0, rows, step):
-        yield start, prepare(source.rows(tensor, start, min(rows, start + step)), start)
-
-
-def as_they_are(rows: Any, _: int) -> Any:
-    return rows
-
-
-def finite(highest: Any, name: str) -> Any:
-    """The magnitudes. Raises Refused if one is NaN or infinite."""
-    if not np.isfinite(highest).all():
-        raise Refused(f"`{name}` has weights that are NaN or infinite.", "NON_FINITE_WEIGHTS")
-    return highest
 
 
 def _rounded(piece: Any, scales: Any) -> Any:
