@@ -301,6 +301,17 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("part", "name"), [("embeddings", "E"), ("output", "W")])
+def test_weights_that_are_no_numbers_are_not_the_texts_fault(tmp_path: Path, data: Path, part: str, name: str) -> None:
+    weights = tiny.Weights.random()
+    getattr(weights, part)[2, 2] = np.nan
+    assert make(tiny.write(tmp_path / "m", weights), tmp_path / "a", data) == {
+        "failed": 0,
+        "refused": "NON_FINITE_WEIGHTS",
+        "reason": f"`{name}` has weights that are NaN or infinite.",
+    }
+
+
 def test_text_that_the_model_does_not_take_is_refused(tmp_path: Path) -> None:
     path = _lines(tmp_path / "bad.jsonl", _text("w1 w2"), _text("w3 " * (bert.POSITIONS + 1)))
     found = make(bert.write(tmp_path / "m"), tmp_path / "a", path, calibrate={"maxTokens": 128})

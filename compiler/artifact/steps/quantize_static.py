@@ -1,6 +1,17 @@
 """`quantize` with scheme `int8-static`: 8-bit weights, and activations whose scales are found by calibration.
 
-FIGURES
+Measured as `quantize_dynamic` says. all-MiniLM-L6-v2: 90.9 to 24.1 MB, 2.1 times as fast as float32, which is no more
+than dynamic scales give there; mean cosine
+
+    minmax 0.9930   percentile 99.99 0.9928   entropy 0.9105   per tensor 0.9609
+    smooth_quant 0.5: 0.9883   0.8: 0.9984   int16 activations: 0.9994, but 1.1 times as fast as float32
+
+The example's decoder, whose activations have few outliers, in nats of KL divergence:
+
+    minmax 0.0050   percentile 99.99 0.0036   entropy 0.54   smooth_quant 0.5: 0.016   0.8: 0.047   int16 0.0002
+
+So smoothing helps one model and harms another, and entropy clips values that transformers need: gate on quality. For
+16-bit activations onnxruntime's CPU provider has no kernel of its own; it multiplies in blocks.
 """
 
 from __future__ import annotations
@@ -48,8 +59,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     """Quantize every product with a constant matrix, and the embeddings in blocks. Nothing else: onnxruntime's default
     operators quantize what follows attention and norms too, which wrecks transformers.
     """
-    from compiler.artifact.steps.quantization import products, rewrite, static
-    from compiler.artifact.steps.quantization.embeddings import Blocks
+    from compiler.artifact.steps.quantization import embeddings, matrices, products, rewrite, static
     from compiler.artifact.steps.quantization.integers import Integers
     from compiler.artifact.weights import Source
 
@@ -57,9 +67,11 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
         found = products.products(opened.model)
         chosen = found.or_refused(opened.model)
         products.require_opset(opened.model, _OPSET, chosen[0])
+        tables = [node.input[0] for node in embeddings.tables(opened.model)]
+        matrices.require_finite(opened, [*tables, *(product.weight for product in chosen)])
         activations = _activations(opened, source, chosen, configuration, bench)
         integers = Integers(configuration.per_channel, configuration.reduce_range)
-        blocks = Blocks(8, _EMBEDDING_BLOCK) if configuration.embeddings == "int8" else None
+        blocks = embeddings.Blocks(8, _EMBEDDING_BLOCK) if configuration.embeddings == "int8" else None
         rewritten, folded = static.quantized(opened, chosen, integers, activations, blocks)
         rewrite.write(opened, target, rewritten, bench.threads, bench.tell)
     report = {

@@ -42,20 +42,37 @@ class Calibration:
     bench: Bench
     samples: int
     max_tokens: int
+    variable: Sequence[str] = ()
+    """Initializers that `instead` may stand for."""
+    instead: Mapping[str, Any] = field(default_factory=dict)
+    """Arrays by the name of an initializer: what the next runs compute with."""
     _session: Any = field(init=False)
 
     def __post_init__(self) -> None:
         model = graphs.load(self.source, weights=False)
         known = {value.name for value in model.graph.output}
+        model.graph.input.extend(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            for tensor in model.graph.initializer
+            if tensor.name in self.variable
+        )
         model.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.values if name not in known
         )
         self._session = runtime.open_graph(model, self.source.parent, runtime.options("basic", threads=1))
 
     @classmethod
-    def of(cls, source: Path, values: Sequence[str], parameters: Mapping[str, Any], bench: Bench) -> Calibration:
+    def of(
+        cls,
+        source: Path,
+        values: Sequence[str],
+        parameters: Mapping[str, Any],
+        bench: Bench,
+        variable: Sequence[str] = (),
+    ) -> Calibration:
         """With the parameters of CalibrateSpec."""
-        return cls(source, values, bench, parameters.get("samples", 128), parameters.get("maxTokens", 128))
+        samples, tokens = parameters.get("samples", 128), parameters.get("maxTokens", 128)
+        return cls(source, values, bench, samples, tokens, variable)
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         file = self.bench.files[KEY]
@@ -82,7 +99,7 @@ class Calibration:
     def _run(self, feed: Mapping[str, Any], number: int) -> Mapping[str, Any]:
         text = f"The text on line {number} of `{self.bench.files[KEY].name}`"
         try:
-            found = dict(zip(self.values, self._session.run(list(self.values), dict(feed)), strict=True))
+            found = dict(zip(self.values, self._session.run(list(self.values), {**feed, **self.instead}), strict=True))
         except Exception as error:
             raise Refused(f"{text} does not go through the model: {reason(error)}", _BAD_DATA) from None
         for name, value in found.items():

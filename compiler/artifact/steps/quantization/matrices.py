@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,13 @@ def pieces(source: Source, tensor: Any, prepare: Prepare) -> Iterator[tuple[int,
 
 def as_they_are(rows: Any, _: int) -> Any:
     return rows
+
+
+def require_finite(source: Source, names: Iterable[str]) -> None:
+    """Raise Refused if a matrix has weights that are not finite numbers: their input would be blamed."""
+    for name in dict.fromkeys(names):
+        for _, piece in pieces(source, source.tensors[name], as_they_are):
+            finite(np.abs(piece).max(axis=0), name)
 
 
 def finite(highest: Any, name: str) -> Any:

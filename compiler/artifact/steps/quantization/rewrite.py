@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from onnx import helper
 
 from compiler.artifact import graphs
 from compiler.artifact.weights import Source, Target
@@ -22,6 +25,10 @@ class New:
     name: str
     data_type: int
     dims: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        return int(math.prod(self.dims) * helper.tensor_dtype_to_np_dtype(self.data_type).itemsize)
 
 
 Write = Callable[[int, Any, int], None]
