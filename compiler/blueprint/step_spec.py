@@ -74,7 +74,7 @@ class QuantizeStaticStep(Spec):
     ] = None
     activations: Annotated[
         Literal["int8", "int16"],
-        Field(description="`int16` loses far less; on ONNX Runtime's CPU provider it is hardly faster than float32."),
+        Field(description="`int16` loses far less, but ONNX Runtime's CPU kernels hardly gain from it."),
     ] = "int8"
     per_channel: Annotated[bool, Field(description="One scale for each output channel: same size, better quality.")] = (
         True

@@ -1,7 +1,7 @@
 """`quantize` with scheme `mixed`: 4 bits for most matrices, 8 for those that 4 bits hurt most.
 
 Measured as `quantize_dynamic` says. The example's decoder, in nats of KL divergence on other texts than it was
-calibrated on: 4 bits for all 0.0115 (1.73 MB), `klDivergence: 0.005` 0.0055 (1.96 MB), 0.001 0.0012 (2.49 MB), 8 bits for
+calibrated on: 4 bits for all 0.0115 (1.73 MB), aiming at 0.005 0.0055 (1.96 MB), at 0.001 0.0012 (2.49 MB), 8 bits for
 all 0.0002 (2.84 MB). all-MiniLM-L6-v2: mean cosine 0.9904 in 23.1 MB and 0.9990 in 26.4 MB (float32: 90.9), 1.1 times
 as fast as float32: products in blocks are slower than those of `int8-dynamic` for many tokens at once.
 """
