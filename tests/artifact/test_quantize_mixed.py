@@ -41,6 +41,17 @@ def decoder(tmp_path: Path) -> Path:
     return tiny.write(tmp_path / "m")
 
 
+def peers(model: Any, width: int) -> Any:
+    """The ModelProto that onnxruntime's quantizer makes."""
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    logging.disable(logging.INFO)
+    quantizer = MatMulNBitsQuantizer(model, bits=width, block_size=16, is_symmetric=False, accuracy_level=4)
+    quantizer.process()
+    logging.disable(logging.NOTSET)
+    return quantizer.model.model
+
+
 def bits(result: dict[str, Any]) -> dict[str, int]:
     return {name: facts["bits"] for name, facts in result["reports"][0]["tensors"].items()}
 
@@ -58,9 +69,7 @@ def test_bits_are_those_of_onnxruntimes_kernel(tmp_path: Path, width: int, rows:
     node = helper.make_node("MatMul", ["x", "W"], ["y"], name="product")
     body = helper.make_graph([node], "g", values[:1], values[1:], [numpy_helper.from_array(weights, "W")])
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    logging.disable(logging.INFO)
-    other = runtime.quantize_blockwise(model, bits=width, block_size=16, is_symmetric=False, accuracy_level=4)
-    logging.disable(logging.NOTSET)
+    other = peers(model, width)
     made = blocks(weights, width, 16)
     expected = {tensor.name: numpy_helper.to_array(tensor) for tensor in other.graph.initializer}
     assert np.array_equal(expected["W_scales"], made.scales.T)
@@ -77,11 +86,7 @@ def test_file_is_what_onnxruntime_makes(decoder: Path, tmp_path: Path, data: Pat
     width = 8 if large else 4
     result = make(decoder, tmp_path / "a", data, {"size": 10**6} if large else {"klDivergence": 100}, embeddings="keep")
     assert bits(result) == dict.fromkeys(("K", "C", "W"), width)
-    logging.disable(logging.INFO)
-    other = runtime.quantize_blockwise(
-        onnx.load(decoder / "model.onnx"), bits=width, block_size=16, is_symmetric=False, accuracy_level=4
-    )
-    logging.disable(logging.NOTSET)
+    other = peers(onnx.load(decoder / "model.onnx"), width)
     expected = {tensor.name: numpy_helper.to_array(tensor) for tensor in other.graph.initializer}
     found = arrays(tmp_path / "a" / "model.onnx")
     assert {name: array.tobytes() for name, array in found.items()} == {
