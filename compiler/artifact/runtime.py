@@ -59,13 +59,6 @@ def open_graph(model: Any, folder: Path, chosen: Any) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), chosen, providers=["CPUExecutionProvider"])
 
 
-def quantize_dynamic(model: Any, path: Path, **parameters: Any) -> None:
-    """onnxruntime's dynamic quantizer, QInt8 weights. Imported here: it brings onnx along."""
-    from onnxruntime import quantization
-
-    quantization.quantize_dynamic(model, path, weight_type=quantization.QuantType.QInt8, **parameters)
-
-
 def save_optimized(source: Path, saved: Path, level: str, *, without: Collection[str] = (), ort: bool = False) -> None:
     """Optimize the graph in `source` and write it to `saved`: as ONNX, weights of a KiB or more in `<saved>.data`
     beside it, or in onnxruntime's own format. Nothing in it depends on the processor of this machine.

@@ -24,10 +24,16 @@ class BadLine(Exception):
 
 def read(path: Path) -> Iterator[str]:
     """The `text` of every line that is not blank, one after the other. Raises BadLine."""
+    for _, text in numbered(path):
+        yield text
+
+
+def numbered(path: Path) -> Iterator[tuple[int, str]]:
+    """The same with the number of each line, from 1."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield _text(number, line)
+                yield number, _text(number, line)
 
 
 def check(workspace: Path, model: Model) -> list[Diagnostic]:

@@ -102,10 +102,18 @@ class Code(Enum):
         "Weights of the model are NaN or infinite",
         Exit.BUILD_FAILED,
     )
+    BAD_CALIBRATION_DATA = (
+        "SLM513",
+        "bad-calibration-data",
+        _ERROR,
+        "Calibration data cannot be used",
+        Exit.BUILD_FAILED,
+    )
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"
     STORAGE_EXCEEDED = "SLM602", "storage-exceeded", _ERROR, "Artifacts do not fit the storage of the device class"
+    SATURATING_INT8 = "SLM603", "saturating-int8", _WARNING, "8-bit products overflow on this device class"
 
     # 7xx: targets and rendering
     UNDEFINED_VARIABLE = "SLM701", "undefined-variable", _ERROR, "Template names an undefined variable"

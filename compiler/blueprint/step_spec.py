@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from compiler.blueprint.scalars import ByteSize, RelativePath, Share
@@ -48,7 +48,7 @@ class QuantizeDynamicStep(Spec):
         True
     )
     reduce_range: Annotated[
-        bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow.")
+        bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow (SLM603).")
     ] = False
     embeddings: Annotated[
         Literal["keep", "int8"], Field(description="What becomes of the table of token embeddings.")
@@ -62,22 +62,32 @@ class QuantizeStaticStep(Spec):
     scheme: Literal["int8-static"]
     calibrate: Annotated[CalibrateSpec, Field(description="What the scales of activations are found on.")]
     method: Annotated[
-        Literal["minmax", "entropy", "percentile"], Field(description="How a range is chosen from what was seen.")
+        Literal["minmax", "entropy", "percentile"],
+        Field(description="How a range is chosen from what was seen. `entropy` often clips what transformers need."),
     ] = "minmax"
     percentile: Annotated[float, Field(gt=50, le=100, description="For `method: percentile`.")] = 99.99
     smooth_quant: Annotated[
         float | None,
-        Field(gt=0, lt=1, description="Strength with which outliers move from activations to weights, such as 0.5."),
+        Field(
+            gt=0,
+            lt=1,
+            description="Strength with which outliers move from activations to weights, such as 0.8. Helps models with "
+            "strong outliers, and harms others.",
+        ),
     ] = None
     activations: Annotated[
-        Literal["int8", "int16"], Field(description="`int16` loses far less; it is slower where no kernel has it.")
+        Literal["int8", "int16"],
+        Field(description="`int16` loses far less, but ONNX Runtime's CPU kernels hardly gain from it."),
     ] = "int8"
     per_channel: Annotated[bool, Field(description="One scale for each output channel: same size, better quality.")] = (
         True
     )
     reduce_range: Annotated[
-        bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow.")
+        bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow (SLM603).")
     ] = False
+    embeddings: Annotated[
+        Literal["keep", "int8"], Field(description="What becomes of the table of token embeddings.")
+    ] = "int8"
 
 
 class QuantizeBlockwiseStep(Spec):
@@ -113,20 +123,35 @@ class QuantizeHalfStep(Spec):
 
 
 class MixedTargetSpec(Spec):
-    """What a mixed quantization aims at: one of these."""
+    """What a mixed quantization aims at: exactly one of these."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     size: Annotated[ByteSize | None, Field(description="Weights take this much at most.")] = None
     kl_divergence: Annotated[float | None, Field(gt=0, description="Of a text generator, in nats, at most.")] = None
     cosine: Annotated[float | None, Field(gt=0, lt=1, description="Mean, of an embedding model, at least.")] = None
 
 
+def _one_aim(target: MixedTargetSpec) -> MixedTargetSpec:
+    """A size and a quality together might be out of reach; the other one is what a gate is for."""
+    if len(target.model_fields_set) == 1:
+        return target
+    reason = "write exactly one of `size`, `klDivergence` and `cosine`; what else must hold is a gate"
+    raise PydanticCustomError("aims", "{reason}", {"reason": reason})
+
+
 class QuantizeMixedStep(Spec):
-    """4 bits, but 8 for the matrices that 4 bits hurt most: found by measuring each on calibration data."""
+    """4 bits, but 8 for the matrices that 4 bits hurt most: found by measuring each on calibration data.
+
+    A quality is reached on that data; what holds on other data is for a gate to say.
+    """
 
     kind: Literal["quantize"]
     scheme: Literal["mixed"]
     calibrate: Annotated[CalibrateSpec, Field(description="What the damage of each matrix is measured on.")]
-    target: Annotated[MixedTargetSpec, Field(description="When to stop: a size or a quality.")]
+    target: Annotated[
+        MixedTargetSpec, AfterValidator(_one_aim), Field(description="When to stop: a size or a quality.")
+    ]
     block_size: BlockSize = 32
     embeddings: Annotated[
         Literal["keep", "int8", "int4"], Field(description="What becomes of the table of token embeddings.")

@@ -1,4 +1,4 @@
-"""Stage 6: Fleets + Artifacts → findings: does it fit memory and storage.
+"""Stage 6: Fleets + Artifacts → findings: does it fit memory, storage and processor.
 
 Reads: values only.
 Gives: one Estimate per cohort; diagnostics SLM6xx with the numbers.

@@ -9,6 +9,7 @@ from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes
+from compiler.fit.saturation import saturating
 from compiler.fleet.graph import Cohort, Fleet, Run
 
 RUNTIME_OVERHEAD = 96 * 2**20
@@ -61,9 +62,10 @@ class Estimate:
 
 
 def check(fleets: Iterable[Fleet], artifacts: Artifacts) -> tuple[tuple[Estimate, ...], list[Diagnostic]]:
-    """Estimate every cohort and report those whose device class is too small."""
+    """Estimate every cohort, and report those whose device class is too small or does not suit a recipe."""
+    fleets = tuple(fleets)
     estimates: list[Estimate] = []
-    diagnostics: list[Diagnostic] = []
+    diagnostics = saturating(fleets)
     for fleet in fleets:
         for cohort in fleet.cohorts:
             estimate = _estimate(fleet, cohort, artifacts)

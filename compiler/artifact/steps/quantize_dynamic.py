@@ -1,4 +1,12 @@
-"""`quantize` with scheme `int8-dynamic`: 8-bit weights, activations scaled at run time."""
+"""`quantize` with scheme `int8-dynamic`: 8-bit weights, activations scaled at run time.
+
+Measured on all-MiniLM-L6-v2 (22.7 M parameters), 128 tokens, one thread of an x86 core with AVX512-VNNI, onnxruntime
+1.32: 90.9 to 24.1 MB, 2.1 times as fast as float32; mean cosine 0.9936, with a scale for each tensor instead of each
+channel 0.9616, with 7-bit weights 0.9919. The example's decoder: 0.0038 nats of KL divergence, with 7-bit weights
+0.0041. x86 without VNNI overflows on 8-bit weights, which `reduce_range` prevents. Neither that nor ARM was measured.
+
+4.4 GB of float32 take 59 MB of memory here with two threads, 70 MB with four or more.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compiler.artifact.steps.step import Bench, Effect
+from compiler.artifact.steps.step import Bench, Effect, Remark
 
-VERSION = 2
+VERSION = 3
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
 
-_FLOAT = 1
-"""onnx.TensorProto.FLOAT: the type of tensors that shape inference knows nothing about, as in
-graphs whose nodes onnxruntime has fused."""
+_OPSET = 11
+"""The first one that has DynamicQuantizeLinear."""
 
 _EMBEDDING_BLOCK = 128
 
@@ -28,28 +35,23 @@ class Configuration:
 
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
-    """Quantize every MatMul with constant weights, and the embeddings in blocks.
+    """Quantize every product with a constant matrix, and the embeddings in blocks.
 
-    QInt8 weights: QUInt8 measured 1.8 times slower. Per channel is the default, because per
-    tensor loses far more quality at the same size. MatMul alone: the quantizer would also take each
-    Gather, which wrecks tables of rotary positions.
+    Weights and nodes are those of onnxruntime's `quantize_dynamic` with `op_types_to_quantize=["MatMul"]` and signed
+    weights; its default takes every Gather too, which wrecks tables of rotary positions.
     """
-    from compiler.artifact import graphs, runtime
-    from compiler.artifact.steps.embedding import quantize_embeddings
+    from compiler.artifact.steps.quantization import dynamic, products, rewrite
+    from compiler.artifact.steps.quantization.embeddings import Blocks
+    from compiler.artifact.steps.quantization.integers import Integers
+    from compiler.artifact.weights import Source
 
-    model = graphs.load(source)
-    before = graphs.operators(model)
-    saved = bench.scratch / "quantized.onnx"
-    runtime.quantize_dynamic(
-        model,
-        saved,
-        op_types_to_quantize=["MatMul"],
-        per_channel=configuration.per_channel,
-        use_external_data_format=graphs.is_large(source),
-        extra_options={"DefaultTensorType": _FLOAT},
-    )
-    quantized = graphs.load(saved)
-    quantize_embeddings(quantized, _EMBEDDING_BLOCK)
-    graphs.drop_unused(quantized)
-    graphs.save(quantized, target)
-    return Effect(graphs.operators(quantized) != before)
+    with Source(source) as opened:
+        found = products.products(opened.model)
+        chosen = found.or_refused(opened.model)
+        products.require_opset(opened.model, _OPSET, chosen[0])
+        integers = Integers(configuration.per_channel, configuration.reduce_range)
+        blocks = Blocks(8, _EMBEDDING_BLOCK) if configuration.embeddings == "int8" else None
+        rewritten = dynamic.quantized(opened, chosen, integers, blocks)
+        rewrite.write(opened, target, rewritten, bench.threads, bench.tell)
+    report = {"matrices": len({product.weight for product in chosen}), "left": list(found.left)}
+    return Effect(True, tuple(Remark(sentence) for sentence in found.left), report)

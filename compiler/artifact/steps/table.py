@@ -18,6 +18,8 @@ from compiler.artifact.steps import (
     quantize_blockwise,
     quantize_dynamic,
     quantize_half,
+    quantize_mixed,
+    quantize_static,
     sparse_encode,
 )
 from compiler.artifact.steps.step import Step
@@ -25,6 +27,8 @@ from compiler.artifact.steps.step import Step
 STEPS: Mapping[str, Step] = {
     "optimize": optimize,
     "quantize/int8-dynamic": quantize_dynamic,
+    "quantize/int8-static": quantize_static,
+    "quantize/mixed": quantize_mixed,
     "quantize/int4": quantize_blockwise,
     "quantize/int8": quantize_blockwise,
     "fix-shapes": fix_shapes,

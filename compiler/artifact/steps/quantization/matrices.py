@@ -1,0 +1,43 @@
+"""Matrices row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from compiler.artifact.steps.step import Refused
+from compiler.artifact.weights import Source
+
+_PIECE = 2**19
+"""Weights that are worked on at a time: 2 MiB of float32, which the caches of one core hold."""
+
+Prepare = Callable[[Any, int], Any]
+"""Gets rows of a matrix and the number of the first, gives them as they are to be quantized."""
+
+
+def pieces(source: Source, tensor: Any, prepare: Prepare) -> Iterator[tuple[int, Any]]:
+    """The number of the first row, and some rows."""
+    rows, columns = tensor.dims
+    step = max(1, _PIECE // columns)
+    for start in range(0, rows, step):
+        yield start, prepare(source.rows(tensor, start, min(rows, start + step)), start)
+
+
+def as_they_are(rows: Any, _: int) -> Any:
+    return rows
+
+
+def require_finite(source: Source, names: Iterable[str]) -> None:
+    """Raise Refused if a matrix has weights that are not finite numbers: their input would be blamed."""
+    for name in dict.fromkeys(names):
+        for _, piece in pieces(source, source.tensors[name], as_they_are):
+            finite(np.abs(piece).max(axis=0), name)
+
+
+def finite(highest: Any, name: str) -> Any:
+    """The magnitudes. Raises Refused if one is NaN or infinite."""
+    if not np.isfinite(highest).all():
+        raise Refused(f"`{name}` has weights that are NaN or infinite.", "NON_FINITE_WEIGHTS")
+    return highest
