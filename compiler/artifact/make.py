@@ -12,6 +12,7 @@ from typing import Any
 
 from compiler.artifact import layout, machine, texts
 from compiler.artifact.artifact import Shape
+from compiler.artifact.converters import environment
 from compiler.artifact.process import Failed, run
 from compiler.artifact.store import Label, Remark, Store, Stored
 from compiler.base import digests, files
@@ -78,6 +79,7 @@ class Maker:
                 target.mkdir()
                 work.mkdir()
                 request = self._request(step, current, target, work, source.folder)
+                request["bench"]["before"] = number
                 made = self._run(action, number, request)
                 if "refused" in made:
                     self._refuse_full_disk(action)
@@ -99,6 +101,7 @@ class Maker:
                 "scratch": str(work),
                 "threads": machine.processors(),
                 "files": {file.key: str(self.workspace / file.path) for file in step.files},
+                "converters": str(self.store.root / environment.FOLDER),
             },
         }
 
@@ -163,8 +166,15 @@ def _refused(action: Action, number: int, code: str, why: str) -> Diagnostic:
         Code[code],
         f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` failed on `{action.model.id}`: {why}",
         step.place,
-        help="The recipe does not suit this model. Nothing was written.",
+        help=_install(step) if code == Code.CONVERTER_MISSING.name else _UNSUITABLE,
     )
+
+
+_UNSUITABLE = "The recipe does not suit this model. Nothing was written."
+
+
+def _install(step: Step) -> str:
+    return f"`slmc converters install {step.parameters['format']}` makes it, once for all workspaces of this store."
 
 
 def _remarks(number: int, made: Mapping[str, Any]) -> list[Remark]:

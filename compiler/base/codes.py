@@ -91,6 +91,7 @@ class Code(Enum):
         Exit.BUILD_FAILED,
     )
     STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
+    CONVERTER_MISSING = "SLM515", "converter-missing", _ERROR, "Converter is not installed", Exit.BUILD_FAILED
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"

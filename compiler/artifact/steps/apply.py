@@ -36,6 +36,8 @@ def apply_step(
         bench["threads"],
         tell,
         {key: Path(path) for key, path in bench["files"].items()},
+        bench.get("before", 0),
+        Path(bench["converters"]) if "converters" in bench else None,
     )
     configuration = step.Configuration(**{snake(key): value for key, value in parameters.items()})
     try:

@@ -52,13 +52,18 @@ class Bench:
     """Gets the share of the work that is done, between 0 and 1."""
     files: Mapping[str, Path]
     """Files and folders of the workspace that the configuration names, by its keys: `calibrate.data`."""
+    before: int = 0
+    """How many steps of the recipe came before this one."""
+    converters: Path | None = None
+    """The folder of the environments of converters."""
 
 
 class Step(Protocol):
     """A module of this package."""
 
-    VERSION: int
-    """Raised whenever the step's output changes: it is part of the artifact's key."""
+    @property
+    def VERSION(self) -> int | str:
+        """Another one whenever the step's output changes: it is part of the artifact's key."""
 
     REPRODUCIBLE: bool
     """Whether the same input gives the same bytes on every machine."""

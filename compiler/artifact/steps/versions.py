@@ -10,7 +10,7 @@ from compiler.artifact.steps.table import STEPS
 LIBRARIES = ("numpy", "onnx", "onnx-ir", "onnxruntime")
 
 
-def step_versions() -> dict[str, int]:
+def step_versions() -> dict[str, int | str]:
     return {name: step.VERSION for name, step in STEPS.items()}
 
 
