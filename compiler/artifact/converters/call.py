@@ -64,7 +64,7 @@ def call(
         python = environment.python(root, name)
         if python is None:
             raise Missing(name)
-        home, log = scratch / f"{task}-home", scratch / f"{task}.log"
+        home, log = scratch.absolute() / f"{task}-home", scratch / f"{task}.log"
         _opt_out(home)
         command = [str(python), "-s", "-c", _BOOT, str(Path(__file__).parent), name, task]
         with (
@@ -79,10 +79,19 @@ def call(
                 process.kill()
                 raise
         if answer is None:
-            raise Failed(_end(process.returncode, log))
+            raise Failed(_without_folders(_end(process.returncode, log), request))
         if "result" not in answer:
-            raise Failed(answer.get("refused") or answer["failed"], refused="refused" in answer)
+            said = answer.get("refused") or answer["failed"]
+            raise Failed(_without_folders(said, request), refused="refused" in answer)
         return answer["result"]
+
+
+def _without_folders(text: str, request: Mapping[str, Any]) -> str:
+    """No diagnostic tells where a build ran."""
+    paths = [Path(value) for value in request.values() if isinstance(value, str) and value.startswith("/")]
+    for parent in sorted({str(path.parent) for path in paths}, key=len, reverse=True):
+        text = text.replace(f"{parent}/", "")
+    return text
 
 
 def _answer(

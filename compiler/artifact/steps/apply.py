@@ -58,7 +58,7 @@ def apply_step(
 
 
 def _weight_bytes(graph: Path) -> int:
-    """Of an ONNX file, what its initializers hold; of any other, its size."""
+    """Of an ONNX file, what its initializers hold; of any other, its size with what lies beside it."""
     if graph.suffix != ".onnx":
-        return graph.stat().st_size
+        return sum(path.stat().st_size for path in graph.parent.rglob("*") if path.is_file())
     return graphs.weight_bytes(graphs.load(graph, weights=False))

@@ -16,43 +16,16 @@ _HIDDEN = -1e9
 """Added to the attention score of a padding token."""
 
 
-def load(folder: Path, length: int) -> Encoder:
-    """The encoder in a folder as Hugging Face lays it out, for inputs of `length` tokens.
-
-    Raises Refused for anything else.
-    """
+def load(folder: Path) -> Encoder:
+    """The encoder in a folder as Hugging Face lays it out."""
     from transformers import AutoModel
 
-    config = configuration(folder)
-    longest = config.get("max_position_embeddings")
-    if isinstance(longest, int) and length > longest:
-        raise Refused(f"`sequenceLength: {length}` is more than the {longest} tokens that the model was made for.")
-    architecture = (config.get("architectures") or ["?"])[0]
-    if "For" in architecture and not architecture.endswith(("ForMaskedLM", "ForPreTraining")):
-        raise Refused(
-            f"`config.json` names the architecture `{architecture}`; only encoders of sentences are converted."
-        )
     body = AutoModel.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
     ).eval()
     made = Encoder(body, folder)
     made.eval()
     return made
-
-
-def configuration(folder: Path) -> Any:
-    """Raises Refused when it is no folder as Hugging Face lays it out."""
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        config = None
-    weights = [*folder.glob("*.safetensors")]
-    if not isinstance(config, dict) or not weights:
-        raise Refused(
-            "it starts from PyTorch weights: `source` has to be a folder with `config.json`, `model.safetensors` and "
-            "`tokenizer.json`, as Hugging Face lays it out."
-        )
-    return config
 
 
 class Encoder(torch.nn.Module):
@@ -97,13 +70,14 @@ def tokens(folder: Path, texts: Iterable[str], length: int) -> Iterator[list[int
 
 
 def padded(ids: list[int], length: int, pad: int, kind: Any) -> tuple[Any, Any]:
-    """Ids and mask as numpy arrays, 1 × `length`."""
+    """Ids and mask as numpy arrays, 1 × `length`; longer texts are cut."""
+    ids = ids[:length]
     rest = length - len(ids)
     return np.array([ids + [pad] * rest], kind), np.array([[1] * len(ids) + [0] * rest], kind)
 
 
 def pad_token(folder: Path) -> int:
-    found = configuration(folder).get("pad_token_id")
+    found = json.loads((folder / "config.json").read_bytes()).get("pad_token_id")
     return found if isinstance(found, int) else 0
 
 

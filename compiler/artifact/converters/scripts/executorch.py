@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from . import encoder, verify
-from .exchange import Refused, Tell
+from .exchange import Tell
 
 _BLOCK = 32
 
@@ -22,9 +22,7 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
     folder, target = Path(request["model"]), Path(request["target"])
     length, precision = request["length"], request["precision"]
-    if precision == "fp16":
-        raise Refused("`precision: fp16` is not made for ExecuTorch; `fp32`, `int8` and `int4` are.")
-    original = encoder.load(folder, length)
+    original = encoder.load(folder)
     ids = list(encoder.tokens(folder, verify.TEXTS, length))
     expected = [original.expected(one) for one in ids]
     before = sum(weight.numel() * weight.element_size() for weight in original.parameters())
@@ -46,11 +44,8 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def embed(request: dict[str, Any], tell: Tell) -> list[list[float]]:
-    """The vectors that the file `artifact` gives for `texts`; the folder `model` has its tokenizer."""
-    folder, artifact = Path(request["model"]), Path(request["artifact"])
-    _, length = _method(artifact)
-    ids = encoder.tokens(folder, request["texts"], length)
-    return [[float(value) for value in vector] for vector in _run(artifact, list(ids), encoder.pad_token(folder))]
+    """The vectors that the file `artifact` gives for `ids`, the tokens of each text, cut to what its inputs hold."""
+    return [[float(value) for value in one] for one in _run(Path(request["artifact"]), request["ids"], request["pad"])]
 
 
 def _quantize(module: Any, precision: str) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from . import verify
-from .exchange import Refused, Tell
+from .exchange import Tell
 
 _LAST = 64
 """Tokens of a text that are compared: what differs, differs early."""
@@ -17,25 +16,10 @@ _LAST = 64
 def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Make the folder `target` from the folder `model`; gives a report."""
     folder, target, precision = Path(request["model"]), Path(request["target"]), request["precision"]
-    _check(folder)
     _build(folder, target, Path(request["scratch"]) / "cache", precision, request["block_size"])
     tell(0.8)
     expected, found = _logits(folder, target)
     return verify.compare(expected, found, precision, f"onnxruntime-genai {version('onnxruntime-genai')}")
-
-
-def _check(folder: Path) -> None:
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except FileNotFoundError:
-        config = {}
-    architecture = (config.get("architectures") or ["?"])[0]
-    if not architecture.endswith("ForCausalLM") or not [*folder.glob("*.safetensors")]:
-        raise Refused(
-            "it starts from PyTorch weights of a text generator: `source` has to be a folder with `config.json` (an "
-            "architecture that ends in `ForCausalLM`), `model.safetensors` and `tokenizer.json`, as Hugging Face lays "
-            "it out."
-        )
 
 
 def _build(folder: Path, target: Path, cache: Path, precision: str, block_size: int) -> None:

@@ -19,7 +19,6 @@ from . import verify, vocabulary
 from .exchange import Refused, Tell
 from .safetensors_files import Tensor, tensors
 
-_ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM")
 _SUFFIXES = (".weight", ".bias")
 _Kind = gguf.GGMLQuantizationType
 _KINDS = {"fp32": _Kind.F32, "fp16": _Kind.F16, "int8": _Kind.Q8_0, "int4": _Kind.Q4_0}
@@ -41,7 +40,7 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
     found: dict[str, Tensor] = {}
     for tensor in tensors(folder):
         if config.get("tie_word_embeddings") and tensor.name == "lm_head.weight":
-            continue
+            continue  # llama.cpp takes the embeddings where there is no output
         name = names.get_name(tensor.name, try_suffixes=_SUFFIXES)
         if name is None:
             raise Refused(f"nothing is known of tensor `{tensor.name}` in a Llama.")
@@ -57,17 +56,7 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def _configuration(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except FileNotFoundError:
-        config = {}
-    architecture = (config.get("architectures") or ["?"])[0]
-    if architecture not in _ARCHITECTURES or not [*folder.glob("*.safetensors")]:
-        raise Refused(
-            "it starts from PyTorch weights of a Llama: `source` has to be a folder with `config.json` (architecture "
-            "LlamaForCausalLM or MistralForCausalLM), `model.safetensors` and `tokenizer.json`, as Hugging Face lays "
-            "it out."
-        )
+    config = json.loads((folder / "config.json").read_bytes())
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind != "default":

@@ -30,7 +30,7 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
     folder, target = Path(request["model"]), Path(request["target"])
     length, precision = request["length"], request["precision"]
-    original = encoder.load(folder, length)
+    original = encoder.load(folder)
     ids = list(encoder.tokens(folder, verify.TEXTS, length))
     expected = [original.expected(one) for one in ids]
     sample = {name: torch.from_numpy(value) for name, value in _fed(ids[0], length, encoder.pad_token(folder)).items()}
@@ -45,11 +45,8 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def embed(request: dict[str, Any], tell: Tell) -> list[list[float]]:
-    """The vectors that the file `artifact` gives for `texts`; the folder `model` has its tokenizer."""
-    folder, artifact = Path(request["model"]), Path(request["artifact"])
-    runner = _runner(artifact)
-    ids = encoder.tokens(folder, request["texts"], _length(runner))
-    return [[float(value) for value in vector] for vector in _run(artifact, list(ids), encoder.pad_token(folder))]
+    """The vectors that the file `artifact` gives for `ids`, the tokens of each text, cut to what its inputs hold."""
+    return [[float(value) for value in one] for one in _run(Path(request["artifact"]), request["ids"], request["pad"])]
 
 
 def _quantize(whole: Path, target: Path, precision: str) -> None:

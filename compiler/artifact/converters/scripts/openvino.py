@@ -12,6 +12,8 @@ from . import verify
 from .exchange import Refused, Tell
 
 _BLOCK = 32
+_POOLED = ("sentence_embedding", "text_embeds")
+"""Outputs that are one vector for each text, as `compiler.artifact.encoder` knows them."""
 
 
 def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -31,24 +33,38 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
     compiled = _compile(target)
     expected, found = [], []
     with np.load(request["expected"]) as cases:
-        for number in range(sum(1 for name in cases.files if name.endswith("/out"))):
-            start = f"{number}/in/"
-            fed = {name.removeprefix(start): cases[name] for name in cases.files if name.startswith(start)}
+        for number in _numbers(cases):
             expected.append(cases[f"{number}/out"])
-            found.append(compiled(fed)[0])
+            found.append(compiled(_fed(cases, number))[0])
     return verify.compare(expected, found, precision, f"OpenVINO {openvino.__version__.partition('-')[0]}")
 
 
-def run(request: dict[str, Any], tell: Tell) -> None:
-    """Write to `outputs` (.npz, `NUMBER/out`) the first output of the file `artifact` for each of `inputs` (.npz)."""
+def embed(request: dict[str, Any], tell: Tell) -> list[list[float]]:
+    """The vectors that the file `artifact` gives for `ids`, the tokens of each text; of one for each token, the mean."""
     compiled = _compile(Path(request["artifact"]))
-    found = {}
-    with np.load(request["inputs"]) as cases:
-        for number in sorted({int(name.partition("/")[0]) for name in cases.files}):
-            start = f"{number}/in/"
-            fed = {name.removeprefix(start): cases[name] for name in cases.files if name.startswith(start)}
-            found[f"{number}/out"] = compiled(fed)[0]
-    np.savez(request["outputs"], **found)
+    names = [name for output in compiled.outputs for name in output.names if name in _POOLED]
+    chosen = compiled.output(names[0]) if names else compiled.output(0)
+    found = []
+    for ids in request["ids"]:
+        tokens = np.array([ids], np.int64)
+        fed = {
+            "input_ids": tokens,
+            "attention_mask": np.ones_like(tokens),
+            "token_type_ids": np.zeros_like(tokens),
+            "position_ids": np.arange(len(ids), dtype=np.int64)[None],
+        }
+        vector = compiled({input.any_name: fed[input.any_name] for input in compiled.inputs})[chosen][0]
+        found.append([float(value) for value in (vector.mean(axis=0) if vector.ndim == 2 else vector)])
+    return found
+
+
+def _numbers(cases: Any) -> list[int]:
+    return sorted({int(name.partition("/")[0]) for name in cases.files})
+
+
+def _fed(cases: Any, number: int) -> dict[str, Any]:
+    start = f"{number}/in/"
+    return {name.removeprefix(start): cases[name] for name in cases.files if name.startswith(start)}
 
 
 def _compressed(model: Any, precision: str) -> Any:

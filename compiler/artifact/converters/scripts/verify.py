@@ -21,20 +21,19 @@ TEXTS = (
 """Short and long, prose and code: none is longer than 128 tokens in usual vocabularies."""
 
 LEAST = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99, "int4": 0.9}
-"""The cosine below which a conversion is taken for broken. How good is good enough is for the recipe's gates to say."""
+"""The mean cosine below which a conversion is taken for broken. How good is good enough is for the recipe's gates."""
 
 
 def compare(expected: Sequence[Any], found: Sequence[Any], precision: str, runtime: str) -> dict[str, Any]:
     """The cosine of each pair, as part of a step's report. Raises Refused for one below LEAST."""
     cosines = [cosine(one, other) for one, other in zip(expected, found, strict=True)]
-    worst = min(cosines)
-    # Not `worst < …`: that is false of NaN.
-    if not worst >= LEAST[precision]:
+    mean, worst = sum(cosines) / len(cosines), min(cosines)
+    # Not `mean < …`: that is false of NaN.
+    if not mean >= LEAST[precision]:
         raise Refused(
-            f"what it made gives other values than the original in {runtime}: cosine {worst:.4f} of the worst of "
+            f"what it made gives other values than the original in {runtime}: mean cosine {mean:.4f} over "
             f"{len(cosines)} texts, where `{precision}` needs {LEAST[precision]}."
         )
-    mean = sum(cosines) / len(cosines)
     return {"runtime": runtime, "texts": len(cosines), "cosineMean": round(mean, 6), "cosineMin": round(worst, 6)}
 
 

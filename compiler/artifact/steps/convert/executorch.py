@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.artifact.steps.convert import conversion
-from compiler.artifact.steps.convert.conversion import Configuration
-from compiler.artifact.steps.step import Bench, Effect, Remark
+from compiler.artifact.steps.convert.conversion import ENCODERS, Configuration, check_length, pytorch_weights
+from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 VERSION = conversion.version("executorch", 1)
 REPRODUCIBLE = True
@@ -22,6 +22,9 @@ __all__ = ["REPRODUCIBLE", "SUFFIX", "VERSION", "Configuration", "apply"]
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Convert the folder `bench.model`; `source` is not read."""
+    check_length(pytorch_weights("executorch", ENCODERS, bench), configuration.sequence_length)
+    if configuration.precision == "fp16":
+        raise Refused("`precision: fp16` is not made for ExecuTorch; `fp32`, `int8` and `int4` are.")
     report = conversion.to_file("executorch", target, configuration, bench)
     kept = report["embeddingBytes"]
     remark = Remark(f"the tables of embeddings stay float32, {kept:,} of its {target.stat().st_size:,} bytes.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.artifact.steps.convert import conversion
-from compiler.artifact.steps.convert.conversion import Configuration
+from compiler.artifact.steps.convert.conversion import Configuration, pytorch_weights
 from compiler.artifact.steps.step import Bench, Effect, Remark
 
 VERSION = conversion.version("gguf", 1)
@@ -22,6 +22,7 @@ __all__ = ["REPRODUCIBLE", "SUFFIX", "VERSION", "Configuration", "apply"]
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Convert the folder `bench.model`; `source` is not read."""
+    pytorch_weights("gguf", ("LlamaForCausalLM", "MistralForCausalLM"), bench)
     report = conversion.to_file("gguf", target, configuration, bench)
     half = report["halfPrecision"] if configuration.precision in ("int8", "int4") else 0
     remark = Remark(f"{half} matrices are float16: 32 does not divide their rows.")

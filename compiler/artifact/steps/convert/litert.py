@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.artifact.steps.convert import conversion
-from compiler.artifact.steps.convert.conversion import Configuration
+from compiler.artifact.steps.convert.conversion import ENCODERS, Configuration, check_length, pytorch_weights
 from compiler.artifact.steps.step import Bench, Effect
 
 VERSION = conversion.version("litert", 1)
@@ -22,4 +22,5 @@ __all__ = ["REPRODUCIBLE", "SUFFIX", "VERSION", "Configuration", "apply"]
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Convert the folder `bench.model`; `source` is not read."""
+    check_length(pytorch_weights("litert", ENCODERS, bench), configuration.sequence_length)
     return Effect(True, report=conversion.to_file("litert", target, configuration, bench))

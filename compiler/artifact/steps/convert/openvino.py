@@ -28,24 +28,24 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     if source.suffix != ".onnx":
         raise Refused(f"`openvino` starts from an ONNX graph, and `{source.name}` is none.")
     expected = bench.scratch / "expected.npz"
+    _expect(source, bench.model, expected)
     report = conversion.ask(
         "openvino",
         "convert",
         {
-            "source": str(source),
-            "target": str(target),
+            "source": str(source.absolute()),
+            "target": str(target.absolute()),
             "precision": configuration.precision,
-            "expected": str(expected),
+            "expected": str(expected.absolute()),
             "weight_bytes": graphs.weight_bytes(graphs.load(source, weights=False)),
-            "texts": _expect(source, bench.model, expected),
         },
         bench,
     )
     return Effect(True, report={"precision": configuration.precision, **report})
 
 
-def _expect(source: Path, model: Path, expected: Path) -> int:
-    """Write what goes in and comes out for each text, and give their number."""
+def _expect(source: Path, model: Path, expected: Path) -> None:
+    """Write what goes in and comes out for each text."""
     import numpy as np
 
     from compiler.artifact import runtime
@@ -54,9 +54,7 @@ def _expect(source: Path, model: Path, expected: Path) -> int:
 
     session = runtime.open_session(source, runtime.options("basic", threads=1))
     cases: dict[str, Any] = {}
-    number = 0
-    for number, feed in enumerate(feeds(model, session.get_inputs(), TEXTS, max_tokens=128), 1):
+    for number, feed in enumerate(feeds(model, session.get_inputs(), TEXTS, max_tokens=128)):
         cases |= {f"{number}/in/{name}": value for name, value in feed.items()}
         cases[f"{number}/out"] = session.run(None, dict(feed))[0]
     np.savez(expected, **cases)
-    return number

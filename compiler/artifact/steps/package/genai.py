@@ -30,15 +30,15 @@ class Configuration:
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Build from the folder `bench.model`; `source` is not read."""
-    conversion.from_pytorch("package: genai", bench)
+    conversion.pytorch_weights("genai", ("ForCausalLM",), bench)
     built = bench.scratch / "built"
     report = conversion.ask(
         "genai",
         "convert",
         {
-            "model": str(bench.model),
-            "target": str(built),
-            "scratch": str(bench.scratch),
+            "model": str(bench.model.absolute()),
+            "target": str(built.absolute()),
+            "scratch": str(bench.scratch.absolute()),
             "precision": configuration.precision,
             "block_size": configuration.block_size,
         },
