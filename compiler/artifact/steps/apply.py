@@ -39,6 +39,9 @@ def apply_step(
         bench.get("before", 0),
         Path(bench["converters"]) if "converters" in bench else None,
     )
+    if work.before and Path(source).suffix != ".onnx":
+        made = Path(source).name
+        return {"refused": "STEP_INAPPLICABLE", "reason": f"it needs an ONNX graph; the step before it made `{made}`."}
     configuration = step.Configuration(**{snake(key): value for key, value in parameters.items()})
     try:
         effect = step.apply(Path(source), graph, configuration, work)

@@ -40,7 +40,7 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def embed(request: dict[str, Any], tell: Tell) -> list[list[float]]:
-    """The vectors that the file `artifact` gives for `ids`, the tokens of each text; of one for each token, the mean."""
+    """The vectors that the file `artifact` gives for `ids`, the tokens of each text; of token vectors, the mean."""
     compiled = _compile(Path(request["artifact"]))
     names = [name for output in compiled.outputs for name in output.names if name in _POOLED]
     chosen = compiled.output(names[0]) if names else compiled.output(0)
