@@ -11,6 +11,7 @@ from compiler.artifact.store import Remark
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes
+from compiler.fleet.graph import Step
 from compiler.plan.actions import Action
 from compiler.plan.planner import step_name
 
@@ -32,8 +33,15 @@ def refused(action: Action, number: int, fault: Fault) -> Diagnostic:
         f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` failed on `{action.model.id}`: "
         f"{fault.reason}{log}",
         step.place,
-        help="The recipe does not suit this model. Nothing was written.",
+        help=_install(step) if fault.code == Code.CONVERTER_MISSING.name else _UNSUITABLE,
     )
+
+
+_UNSUITABLE = "The recipe does not suit this model. Nothing was written."
+
+
+def _install(step: Step) -> str:
+    return f"`slmc converters install {step.parameters['format']}` makes it, once for all workspaces of this store."
 
 
 def no_room(action: Action, shortage: Shortage, store: Path) -> Diagnostic:

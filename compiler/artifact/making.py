@@ -15,6 +15,7 @@ from typing import Any
 from compiler.artifact import cache, intermediates, machine, resources
 from compiler.artifact.artifact import File
 from compiler.artifact.configuration import CONFIG
+from compiler.artifact.converters import environment
 from compiler.artifact.faults import Fault, no_room, refused
 from compiler.artifact.intermediates import Intermediate, Told
 from compiler.artifact.models import Models, Source, label_of
@@ -50,7 +51,7 @@ def make_all(
         return {}, diagnostics
     cache.sweep(models.store)  # What a killed build left may be large.
     with models.store.scratch() as scratch:
-        making = _Making(models.workspace, models.store, sources, scratch, progress, pace)
+        making = _Making(models.workspace, models.store, models.home, sources, scratch, progress, pace)
         making.run(usable, shared_keys(plan.actions))
         found = [making.result(action) for action in usable]
     stored = {action.name: made for action, made in zip(usable, found, strict=True) if isinstance(made, Stored)}
@@ -71,6 +72,8 @@ class _Made:
 class _Making:
     workspace: Path
     store: Store
+    home: Path
+    """The root of the user's store, where the environments of converters are."""
     sources: Mapping[str, Source]
     scratch: Path
     progress: Callable[[str], None]
@@ -190,6 +193,8 @@ class _Making:
                 "scratch": str(work),
                 "threads": machine.processors(),
                 "files": {file.key: str(self.workspace / file.path) for file in stage.step.files},
+                "before": stage.number,
+                "converters": str(self.home / environment.FOLDER),
                 "zeros": any(name in MAKE_ZEROS for name in stage.earlier),
             },
         }

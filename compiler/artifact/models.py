@@ -90,6 +90,11 @@ class Models:
     """Of the store, which do not make a model unusable."""
     _sources: dict[tuple[str, bool], Source | list[Diagnostic]] = field(default_factory=dict)
 
+    @property
+    def home(self) -> Path:
+        """The root of the store that packages and converters are in."""
+        return self.fetched or self.store.root
+
     def source(self, action: Action) -> tuple[Source | None, list[Diagnostic]]:
         """The action's model. What is wrong with it or its evaluation data is said once."""
         key = action.model.id, reads_checkpoint(action.recipe)
@@ -104,7 +109,7 @@ class Models:
         key = _inspection_key(action)
         known, damage = self.store.record(layout.ORIGINAL, key)
         self.findings += damage
-        given = source_folder(self.workspace, self.fetched or self.store.root, action.model.source)
+        given = source_folder(self.workspace, self.home, action.model.source)
         found = known or _inspected(action, given)
         folder, files = given, action.source.files
         if "export" in found:

@@ -109,6 +109,7 @@ class Code(Enum):
         "Calibration data cannot be used",
         Exit.BUILD_FAILED,
     )
+    CONVERTER_MISSING = "SLM515", "converter-missing", _ERROR, "Converter is not installed", Exit.BUILD_FAILED
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"

@@ -28,6 +28,7 @@ _COMMANDS = {
     "ls": ("compiler.cli.ls", "List devices, cohorts or artifacts."),
     "explain": ("compiler.cli.explain", "Explain a diagnostic code, such as SLM203."),
     "cache": ("compiler.cli.cache", "See, check and prune the store of artifacts."),
+    "converters": ("compiler.cli.converters", "Install the converters for other runtimes."),
     "schema": ("compiler.cli.schema", "Print the JSON Schemas of the files that slmc reads."),
 }
 """Name → module with a `command`, and the help line, so that `slmc --help` imports none of them."""

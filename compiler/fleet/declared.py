@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
@@ -11,7 +12,7 @@ from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.fleet_spec import ChoiceSpec
 from compiler.blueprint.recipe_spec import RecipeSpec
-from compiler.blueprint.step_spec import step_paths
+from compiler.blueprint.step_spec import StepSpec, step_paths
 from compiler.fleet.graph import Gate, Model, Recipe, Step, StepFile
 from compiler.fleet.paths import normal
 from compiler.fleet.places import part
@@ -112,13 +113,22 @@ def _models(blueprint: Blueprint) -> Iterator[Model]:
             )
 
 
+_FORMATS = {"tensorflow-lite": "litert", "pytorch-mobile": "executorch"}
+"""Names that formats had before: recipes with either name are the same."""
+
+
+def _parameters(step: StepSpec) -> dict[str, Any]:
+    given = step.model_dump(by_alias=True, exclude={"kind"}, exclude_none=True)
+    return given | {"format": _FORMATS.get(given["format"], given["format"])} if "format" in given else given
+
+
 def _recipe(name: str, spec: RecipeSpec, blueprint: Blueprint) -> Recipe:
     """Gates come in the order in which the format lists them, not in the order of writing."""
     places = blueprint.places
     steps = tuple(
         Step(
             step.kind,
-            step.model_dump(by_alias=True, exclude={"kind"}, exclude_none=True),
+            _parameters(step),
             places.value("recipes", name, "steps", index),
             tuple(
                 StepFile(".".join(path), normal(value), places.value("recipes", name, "steps", index, *path))

@@ -17,7 +17,7 @@ from compiler.plan.actions import Action, Baseline, BuildKey, Locked, Plan, Reas
 class Tools:
     """Versions that shape an artifact: of each kind of step, and of each library."""
 
-    steps: Mapping[str, int]
+    steps: Mapping[str, int | str]
     libraries: Mapping[str, str]
 
 

@@ -46,6 +46,8 @@ def apply_step(
         bench["threads"],
         tell,
         {key: Path(path) for key, path in bench["files"].items()},
+        bench.get("before", 0),
+        Path(bench["converters"]) if "converters" in bench else None,
     )
     configuration = step.Configuration(**{snake(key): value for key, value in parameters.items()})
     try:
@@ -90,7 +92,7 @@ def _lost_zeros(source: Path, graph: Path) -> list[Remark]:
 
 
 def _weight_bytes(graph: Path) -> int:
-    """Of an ONNX file, what its initializers hold; of any other, its size."""
+    """Of an ONNX file, what its initializers hold; of any other, its size with what lies beside it."""
     if graph.suffix != ".onnx":
-        return graph.stat().st_size
+        return sum(path.stat().st_size for path in graph.parent.rglob("*") if path.is_file())
     return graphs.weight_bytes(graphs.load(graph, weights=False))

@@ -45,6 +45,10 @@ class Bench:
     """Gets the share of the work that is done, between 0 and 1."""
     files: Mapping[str, Path]
     """Files and folders of the workspace that the configuration names, by its keys: `calibrate.data`."""
+    before: int = 0
+    """How many steps of the recipe came before this one."""
+    converters: Path | None = None
+    """The folder of the environments of converters."""
 
 
 def listed(names: Iterable[str]) -> str:
@@ -59,8 +63,9 @@ class Step(Protocol):
     `THREADED = True` (it keeps `bench.threads` processors busy): what runs beside it is chosen by that.
     """
 
-    VERSION: int
-    """Raised whenever the step's output changes: it is part of the artifact's key."""
+    @property
+    def VERSION(self) -> int | str:
+        """Another one whenever the step's output changes: it is part of the artifact's key."""
 
     REPRODUCIBLE: Any
     """Whether the same input gives the same bytes on every machine: a bool, or a function of the configuration."""

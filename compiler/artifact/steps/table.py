@@ -22,10 +22,17 @@ from compiler.artifact.steps import (
     quantize_static,
     sparse_encode,
 )
+from compiler.artifact.steps.convert import executorch, gguf, litert, openvino
+from compiler.artifact.steps.package import genai
 from compiler.artifact.steps.step import Step
 
 STEPS: Mapping[str, Step] = {
+    "convert/executorch": executorch,
+    "convert/gguf": gguf,
+    "convert/litert": litert,
+    "convert/openvino": openvino,
     "optimize": optimize,
+    "package/genai": genai,
     "quantize/int8-dynamic": quantize_dynamic,
     "quantize/int8-static": quantize_static,
     "quantize/mixed": quantize_mixed,

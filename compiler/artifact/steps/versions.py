@@ -21,7 +21,7 @@ _WHOLE_MODEL = 4
 """Memory of a step that loads the whole model, as a multiple of its source: measured were 1.2 to 3."""
 
 
-def step_versions() -> dict[str, int]:
+def step_versions() -> dict[str, int | str]:
     return {name: step.VERSION for name, step in STEPS.items()}
 
 

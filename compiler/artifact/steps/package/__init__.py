@@ -1,0 +1,1 @@
+"""Steps that bring a model into the folder of files that some runtime loads."""
