@@ -15,7 +15,7 @@ from pathlib import Path
 
 from compiler.artifact.artifact import Artifacts
 from compiler.artifact.build import build
-from compiler.artifact.gates import check_gates
+from compiler.artifact.gates import check_gates, impossible_gates
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
 from compiler.blueprint.merge import merge
@@ -30,7 +30,7 @@ from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources
 from compiler.lock.commit import Destination, commit
-from compiler.lock.lock import Lock, baseline, from_lock, locked_sources, make
+from compiler.lock.lock import Lock, artifacts_of, baseline, from_lock, locked_sources, make
 from compiler.lock.memory import Memory
 from compiler.lock.text import read
 from compiler.lock.world import World
@@ -67,6 +67,7 @@ def validate(workspace: Path, *, locked: bool = False) -> Outcome:
     catalogue = outcome.take(load())
     outcome.blueprint = blueprint
     outcome.fleets = outcome.take(resolve(workspace, blueprint, catalogue))
+    outcome.diagnostics += impossible_gates(outcome.fleets, None if locked else workspace)
     outcome.targets = outcome.take(check_targets(workspace, outcome.fleets))
     if not locked:
         outcome.diagnostics += check_sources(workspace, blueprint)
@@ -115,6 +116,7 @@ def _make(
         artifacts = outcome.take(from_lock(planned, last))
         tools = replace(tools, libraries=last.tools)
     else:
-        artifacts = outcome.take(build(planned, request.workspace, Store(request.store), progress))
+        store, deployed = Store(request.store), artifacts_of(last)
+        artifacts = outcome.take(build(planned, request.workspace, store, progress, deployed))
     outcome.plan, outcome.artifacts = planned, artifacts
     return None if outcome.failed() else (planned, artifacts, tools)

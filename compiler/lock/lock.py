@@ -101,6 +101,11 @@ def make(plan: Plan, artifacts: Artifacts, tools: Tools, committed: Committed, k
     )
 
 
+def artifacts_of(lock: Lock) -> Artifacts:
+    """What is deployed, as the lock describes it."""
+    return Artifacts({name: entry.artifact for name, entry in lock.artifacts.items()}, lock.originals)
+
+
 def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:
     """The artifacts as the lock describes them, for a compile that builds nothing.
 
@@ -117,4 +122,4 @@ def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:
         for action in plan.actions
         if action.reason not in (Reason.UNCHANGED, Reason.TOOLS)
     ]
-    return Artifacts({name: entry.artifact for name, entry in lock.artifacts.items()}, lock.originals), diagnostics
+    return artifacts_of(lock), diagnostics
