@@ -182,8 +182,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
             Code.OUTPUT_CLASH,
             f"`{path}` and `{taken}` cannot stand in one bundle.",
             file.path_place,
-            help=f"Give each file its own path (`{ARTIFACTS}`, `{GOLDEN}` and `{SUMS}` are slmc's); "
-            "with `per: run`, use `run.name`.",
+            help=f"Paths differ (`{ARTIFACTS}`, `{GOLDEN}`, `{SUMS}` are slmc's); with `per: run`, use `run.name`.",
         )
     ]
 
