@@ -157,7 +157,8 @@ MORE = "Add evaluation data, raise `maxTokens`, or choose another limit."
         ),
         (
             gate("perplexityRatio", "max", 1.0125),
-            "is 1.0125 on 4,096 tokens, and with 95 % confidence between 1.01 and 1.015; the gate wants at most 1.0125.",
+            "is 1.0125 on 4,096 tokens, and with 95 % confidence between 1.01 and 1.015; the gate wants at most "
+            "1.0125.",
             "The value is the limit itself, which no sample decides. Choose another recipe, or another limit.",
         ),
     ],

@@ -68,12 +68,12 @@ def _generation(folder: Path, request: Request) -> dict[str, Any] | None:
 
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     context, ends = context_length(folder), end_tokens(folder)
-    prompts = [_fitting(tokenizer, text, context // 2) for text in _openings(texts.read(request.data))]
+    prompts = [_fitting(tokenizer, text, context // 2) for text in openings(texts.read(request.data))]
     tried = _continued(folder, request, [(p, ids) for p, ids in prompts if ids], min(TOKENS, context // 2))
     if not tried:
         return None
     decoder = Decoder(folder, request.threads, _OTHER_WAY)
-    tolerance = _tolerance((_difference(decoder, one) for one in tried), _NATS)
+    tolerance = tolerance_of((_difference(decoder, one) for one in tried), _NATS)
     best = sorted(range(len(tried)), key=lambda at: (-len(tried[at].sure(tolerance, ends)), at))[:ANSWERS]
     answers = []
     for one in (tried[at] for at in sorted(best)):
@@ -112,9 +112,9 @@ def _rounded(values: Any) -> list[float]:
 
 def _fitting(tokenizer: Any, text: str, most: int) -> tuple[str, list[int]]:
     """The beginning of a text that has at most so many tokens, up to a blank."""
-    prompt = _beginning(text, _PROMPT)
+    prompt = beginning(text, _PROMPT)
     while len(ids := tokenizer.encode(prompt).ids) > most and len(prompt) > 1:
-        prompt = _beginning(prompt, len(prompt) // 2)
+        prompt = beginning(prompt, len(prompt) // 2)
     return prompt, list(ids) if len(ids) <= most else []
 
 
@@ -125,7 +125,7 @@ def _embeddings(folder: Path, request: Request) -> dict[str, Any] | None:
     )
     if not vectors or len(vectors) != len(inputs):
         return None
-    tolerance = _tolerance((float(np.abs(a - b).max()) for a, b in zip(vectors, others, strict=True)), _PARTS)
+    tolerance = tolerance_of((float(np.abs(a - b).max()) for a, b in zip(vectors, others, strict=True)), _PARTS)
     answers = [
         _answer(text, values=[round(float(part), 4) + 0.0 for part in vector[:COMPONENTS]])
         for text, vector in zip(inputs, vectors, strict=True)
@@ -144,7 +144,7 @@ def _classification(folder: Path, request: Request) -> dict[str, Any] | None:
     )
     if not scores or len(scores) != len(inputs):
         return None
-    tolerance = _tolerance((float(np.abs(a - b).max()) for a, b in zip(scores, others, strict=True)), _NATS)
+    tolerance = tolerance_of((float(np.abs(a - b).max()) for a, b in zip(scores, others, strict=True)), _NATS)
     answers = []
     for text, row in zip(inputs, scores, strict=True):
         labels, values = _likeliest(row)
@@ -166,11 +166,11 @@ def _answer(text: str, **facts: Any) -> dict[str, Any]:
 
 
 def _inputs(request: Request, task: str) -> list[str]:
-    found = _openings(entry.text for entry in texts.entries(request.data, task) if entry.text)
-    return [_beginning(text, _TEXT) for text in found[:: -(-len(found) // ANSWERS) or 1]]
+    found = openings(entry.text for entry in texts.entries(request.data, task) if entry.text)
+    return [beginning(text, _TEXT) for text in found[:: -(-len(found) // ANSWERS) or 1]]
 
 
-def _openings(found: Iterable[str]) -> list[str]:
+def openings(found: Iterable[str]) -> list[str]:
     """At most TRIED texts that are not blank, evenly spread."""
     kept: list[str] = []
     stride = 1
@@ -182,7 +182,7 @@ def _openings(found: Iterable[str]) -> list[str]:
     return kept
 
 
-def _beginning(text: str, most: int) -> str:
+def beginning(text: str, most: int) -> str:
     """Up to the last blank within so many characters; without one, cut there."""
     text = text.strip()
     if len(text) <= most:
@@ -191,12 +191,12 @@ def _beginning(text: str, most: int) -> str:
     return text[: cut if cut > 0 else most].rstrip()
 
 
-def _tolerance(differences: Iterable[float], least: float) -> float:
+def tolerance_of(differences: Iterable[float], least: float) -> float:
     """Twice the largest, rounded up to 1, 2 or 5 times a power of ten. Raises ValueError for what is no number."""
-    largest = max(differences)
-    if not math.isfinite(largest):
+    found = list(differences)
+    if not all(map(math.isfinite, found)):
         raise ValueError("its outputs are not finite numbers")
-    wanted = max(least, 2 * largest)
+    wanted = max(least, 2 * max(found))
     power = 10.0 ** math.floor(math.log10(wanted))
     step = next(step for step in (1, 2, 5, 10) if step * power >= wanted * (1 - 1e-9))
     return float(f"{step * power:.3g}")
