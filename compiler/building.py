@@ -13,7 +13,7 @@ from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
 from compiler.artifact.verify import verify as verify_artifacts
 from compiler.fleet.fingerprint import fingerprint
-from compiler.lock.lock import baseline
+from compiler.lock.lock import Lock, artifacts_of, baseline
 from compiler.lock.text import NAME, read
 from compiler.pipeline import validate
 from compiler.plan.actions import Plan
@@ -34,10 +34,11 @@ class BuildRequest:
 
 def build(request: BuildRequest, progress: Callable[[str], None]) -> Outcome:
     """Text → the artifacts of a part of the plan, built and measured in the store, with what their steps reported."""
-    outcome, planned = _part(request)
+    outcome, planned, last = _part(request)
     if planned is not None:
-        store = Store(request.store)
-        outcome.artifacts = outcome.take(build_artifacts(planned, request.workspace, store, progress, request.pace))
+        store, deployed = Store(request.store), artifacts_of(last)
+        built = build_artifacts(planned, request.workspace, store, progress, deployed, request.pace)
+        outcome.artifacts = outcome.take(built)
         for action in planned.actions if outcome.artifacts.artifacts else ():
             if report := outcome.take(store.record(REPORT, action.key)):
                 outcome.reports[action.name] = report
@@ -46,7 +47,7 @@ def build(request: BuildRequest, progress: Callable[[str], None]) -> Outcome:
 
 def verify(request: BuildRequest, progress: Callable[[str], None]) -> Outcome:
     """Text → whether the artifacts of a part of the plan come out as the lock has them. Nothing is kept."""
-    outcome, planned = _part(request)
+    outcome, planned, _ = _part(request)
     if planned is not None:
         outcome.verdicts = outcome.take(
             verify_artifacts(planned, request.workspace, Store(request.store), progress, request.pace)
@@ -54,15 +55,15 @@ def verify(request: BuildRequest, progress: Callable[[str], None]) -> Outcome:
     return outcome
 
 
-def _part(request: BuildRequest) -> tuple[Outcome, Plan | None]:
-    """The plan's part that a build is about; None where something is wrong."""
+def _part(request: BuildRequest) -> tuple[Outcome, Plan | None, Lock]:
+    """The plan's part that a build is about, None where something is wrong; and the last lock."""
     outcome = validate(request.workspace, request.store)
     last = outcome.take(read(request.workspace / NAME))
     if outcome.failed():
-        return outcome, None
+        return outcome, None, last
     inputs = outcome.take(fingerprint(request.workspace, request.store, outcome.fleets, {}))
     if outcome.failed():
-        return outcome, None
+        return outcome, None, last
     tools = Tools(step_versions(), tool_versions())
     outcome.plan = request.shard.of(plan(outcome.fleets, inputs, baseline(last), tools))
-    return outcome, outcome.plan
+    return outcome, outcome.plan, last

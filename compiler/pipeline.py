@@ -15,7 +15,7 @@ from pathlib import Path
 
 from compiler.artifact.artifact import Artifacts
 from compiler.artifact.build import build
-from compiler.artifact.gates import check_gates, of_runs, reasons
+from compiler.artifact.gates import check_gates, impossible_gates, of_runs
 from compiler.artifact.pace import Pace
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.artifact.store import Store
@@ -33,7 +33,7 @@ from compiler.fleet.resolve import resolve
 from compiler.fleet.select import Selection, select
 from compiler.fleet.sources import check_sources
 from compiler.lock.commit import Destination, commit
-from compiler.lock.lock import Lock, Made, baseline, from_lock, locked_sources, make
+from compiler.lock.lock import Lock, Made, artifacts_of, baseline, from_lock, locked_sources, make
 from compiler.lock.memory import Memory
 from compiler.lock.text import read
 from compiler.lock.world import World
@@ -71,6 +71,7 @@ def validate(workspace: Path, store: Path | None) -> Outcome:
     catalogue = outcome.take(load())
     outcome.blueprint = blueprint
     outcome.fleets = outcome.take(resolve(workspace, blueprint, catalogue))
+    outcome.diagnostics += impossible_gates(outcome.fleets, workspace if store else None)
     outcome.targets = outcome.take(check_targets(workspace, outcome.fleets))
     if store is not None:
         outcome.diagnostics += check_sources(workspace, store, blueprint)
@@ -92,9 +93,9 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     if outcome.failed() or (made := _make(request, outcome, last, tools, progress)) is None:
         return outcome
     planned, artifacts, tools = made
-    failed = check_gates(planned, artifacts)
-    outcome.fleets, outcome.decisions = outcome.take(choose(outcome.fleets, artifacts, reasons(failed), last.decisions))
-    outcome.diagnostics += of_runs(outcome.fleets, failed)
+    missed = check_gates(planned, artifacts)
+    outcome.fleets, outcome.decisions = outcome.take(choose(outcome.fleets, artifacts, missed, last.decisions))
+    outcome.diagnostics += of_runs(outcome.fleets, missed)
     outcome.estimates = outcome.take(check(outcome.fleets, artifacts))
     if outcome.failed():
         return outcome
@@ -124,6 +125,7 @@ def _make(
         artifacts = outcome.take(from_lock(planned, last))
         tools = replace(tools, libraries=last.tools)
     else:
-        artifacts = outcome.take(build(planned, request.workspace, Store(request.store), progress, request.pace))
+        store, deployed = Store(request.store), artifacts_of(last)
+        artifacts = outcome.take(build(planned, request.workspace, store, progress, deployed, request.pace))
     outcome.plan, outcome.artifacts = planned, artifacts
     return None if outcome.failed() else (planned, artifacts, tools)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from compiler.artifact.artifact import Artifact, Artifacts, File, Original, Quality, Shape
+from compiler.artifact.artifact import Answer, Artifact, Artifacts, Figure, File, Golden, Original, Quality, Shape
 from compiler.base.span import Source, Span
 from compiler.fleet.graph import (
     Cohort,
@@ -67,7 +67,22 @@ MODEL_SOURCE = ModelSource("assistant@1.4.0", (), digest("a"), digest("e"))
 
 SHAPE = Shape(parameters=2_000_000, weight_bytes=100 * MIB, kv_bytes_per_token=1024, context_length=2048)
 QUALITY = Quality(
-    tokens=4096, perplexity=12.5, perplexity_ratio=1.0125, kl_divergence=0.01234, top_one_agreement=0.9531
+    {"tokens": 4096},
+    {
+        "perplexity": Figure(12.5, 12.0, 13.0),
+        "perplexityRatio": Figure(1.0125, 1.01, 1.015),
+        "klDivergence": Figure(0.01234, 0.01134, 0.01334),
+        "klDivergenceP99": Figure(0.0638, 0.0601, 0.0712),
+        "topOneAgreement": Figure(0.9531, 0.9431, 0.9611),
+    },
+)
+GOLDEN = Golden(
+    "text-generation",
+    0.1,
+    (
+        Answer("Once upon", " a time", (264, 892), (264, 290, 13), (-0.31, -1.9, -3.25)),
+        Answer('The "end" of [\n1\n]', "", (), (13, 264, 290), (-1.2, -1.25, -4.0)),
+    ),
 )
 ARTIFACT = Artifact(
     name="assistant-1.4.0-int4",
@@ -78,8 +93,9 @@ ARTIFACT = Artifact(
     files=(File("model.onnx", 100 * MIB, digest("d")),),
     shape=SHAPE,
     quality=QUALITY,
+    golden=GOLDEN,
 )
-ORIGINAL = Original("assistant@1.4.0", 400 * MIB, SHAPE, 12.346)
+ORIGINAL = Original("assistant@1.4.0", 400 * MIB, SHAPE, {"perplexity": Figure(12.346, 11.9, 12.8)})
 
 
 def fleet_of(run: Run = RUN, device_class: DeviceClass = CLASS) -> Fleet:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+SOURCE = "source"
+"""As a baseline: the model as it came."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -26,35 +29,80 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
-    """Measured on the model's evaluation data; rounded, so that it is the same everywhere.
+class Figure:
+    """A measured value with its 95 % confidence interval; a bound is None where the sample is too small to tell."""
 
-    tokens: how many were predicted. perplexity, per token: 3 decimals. perplexity_ratio, to the unoptimized model's:
-    4 decimals. kl_divergence, mean KL(unoptimized ‖ artifact) of the next-token distribution in nats: 5 decimals.
-    top_one_agreement, share of positions where both find the same token most likely: 4 decimals.
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Measured on the model's evaluation data; rounded as `metrics.METRICS` says, so that it is the same everywhere.
+
+    samples: by unit (tokens predicted, texts, prompts) how many there were. figures: by metric; one that could not be
+    measured is absent. baseline: what the metrics of comparison compare with, `source` or the digest of the artifact
+    that was deployed before.
     """
 
-    tokens: int
-    perplexity: float
-    perplexity_ratio: float
-    kl_divergence: float
-    top_one_agreement: float
+    samples: Mapping[str, int]
+    figures: Mapping[str, Figure]
+    baseline: str = SOURCE
 
     @property
-    def loss(self) -> float:
-        """What it lost against the original, in one number: the less the better."""
-        return self.kl_divergence
+    def loss(self) -> float | None:
+        """What it lost against the baseline, in one number: KL divergence, or what a cosine or an agreement lacks of 1.
+        None when none of them could be measured."""
+        if divergence := self.figures.get("klDivergence"):
+            return divergence.value
+        likeness = self.figures.get("cosineMean") or self.figures.get("labelAgreement")
+        return 1 - likeness.value if likeness else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an artifact gives for one input.
+
+    text-generation: `output` is the greedy continuation and `tokens` its ids, cut before the first that is nearly a
+    tie; `candidates` are the ids of the most likely first tokens, `values` their log-probabilities in nats.
+    text-classification: `output` is the label; `candidates` are the most likely labels by number, `values` as before.
+    embeddings: `values` are the first components of the unit vector.
+    """
+
+    input: str
+    output: str = ""
+    tokens: tuple[int, ...] = ()
+    candidates: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A few inputs with their outputs. A device whose own differ by more than `tolerance` does not run this artifact.
+
+    `tolerance` is absolute and holds for every number in `values` and `cosines`; the latter, of embeddings, are those
+    of all pairs of answers: 1–2, 1–3, …, 2–3, ….
+    """
+
+    task: str
+    tolerance: float
+    answers: tuple[Answer, ...]
+    cosines: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
     """Measured on the build machine; never in the lock or a bundle."""
 
-    tokens_per_second: float
+    tokens_per_second: float | None
+    """None of a model that generates no text."""
     peak_memory: int
-    """Bytes, of a process that loads the model and generates."""
+    """Bytes, of a process that loads the model and runs it."""
     host: str
     """What it was measured on: processor, threads, onnxruntime version. No host name."""
+    latency: float | None = None
+    """Milliseconds for one text of 128 tokens, or as many as the model takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +116,8 @@ class Artifact:
     files: tuple[File, ...]
     shape: Shape
     quality: Quality
+    golden: Golden | None = None
+    """None when the evaluation data has no text that is fit for one."""
     held_gates: Mapping[str, float] = field(default_factory=dict)
     """Gates on machine-dependent metrics that the build decided: `tokensPerSecond.min` → limit."""
     speed: Speed | None = None
@@ -90,7 +140,8 @@ class Original:
     model: str
     size: int
     shape: Shape
-    perplexity: float
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """By metric, of those that are not comparisons."""
     speed: Speed | None = None
 
 
@@ -100,3 +151,6 @@ class Artifacts:
 
     artifacts: Mapping[str, Artifact]
     originals: Mapping[str, Original]
+
+
+NOTHING = Artifacts({}, {})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.artifact import texts
-from compiler.artifact.artifact import Artifact, Artifacts, Original, Quality, Speed
+from compiler.artifact.artifact import NOTHING, Artifact, Artifacts, Original, Speed
 from compiler.artifact.gates import held
 from compiler.artifact.pace import Pace
 from compiler.artifact.process import Failed
@@ -25,21 +25,26 @@ from compiler.base.span import Span
 from compiler.plan.actions import Action, Plan, Verb
 
 if TYPE_CHECKING:
-    from compiler.artifact.measure import Bench, Measured
+    from compiler.artifact.measure import Bench, Measured, Wanted
     from compiler.artifact.models import Models
 
 
 def build(
-    plan: Plan, workspace: Path, store: Store, progress: Callable[[str], None], pace: Pace | None = None
+    plan: Plan,
+    workspace: Path,
+    store: Store,
+    progress: Callable[[str], None],
+    last: Artifacts = NOTHING,
+    pace: Pace | None = None,
 ) -> tuple[Artifacts, list[Diagnostic]]:
     """Every artifact of the plan. One that fails does not stop the others.
 
-    `progress` gets a short line for each thing that takes time. Raises Stop when the store cannot
-    be written.
+    `progress` gets a short line for each thing that takes time. `last` is what the lock has: what is deployed. Raises
+    Stop when the store cannot be written.
     """
     from compiler.artifact.models import Models
 
-    building = _Building(workspace, store, progress, Models(workspace, store, progress))
+    building = _Building(workspace, store, progress, Models(workspace, store, progress), last)
     missing = [action for action in plan.actions if not building.find(action)]
     if missing:
         building.make(missing, plan, pace or Pace())
@@ -58,6 +63,7 @@ class _Building:
     store: Store
     progress: Callable[[str], None]
     models: Models
+    last: Artifacts
     stored: dict[str, Stored] = field(default_factory=dict)
     built: set[str] = field(default_factory=set)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
@@ -113,41 +119,60 @@ class _Building:
                 return
             speeds = self._speeds(bench, actions)
             for action in actions:
-                if quality := measured[action.name].quality:
-                    self._finish(action, quality, speeds[self.stored[action.name].digest])
+                self._finish(action, measured[action.name], speeds[self.stored[action.name].digest])
             model, size = actions[0].model.id, source.size()
-            perplexity = measured[actions[0].name].original_perplexity
-            self.originals[model] = Original(model, size, source.shape, perplexity, speeds[None])
+            figures = next((one.original for one in measured.values() if one.original), {})
+            self.originals[model] = Original(model, size, source.shape, figures, speeds[None])
 
-    def _folders(self, stack: contextlib.ExitStack) -> Callable[[Action], Path]:
+    def _folders(self, stack: contextlib.ExitStack) -> Callable[[str, Stored], Path]:
         """Lays an artifact out in a scratch folder, which is made when the first one is asked for."""
         scratch = functools.cache(lambda: stack.enter_context(self.store.scratch()))
 
-        def folder(action: Action) -> Path:
-            path: Path = scratch() / action.name
+        def folder(name: str, stored: Stored) -> Path:
+            path: Path = scratch() / name
             if not path.exists():
-                self.store.lay_out(self.stored[action.name], path)
+                self.store.lay_out(stored, path)
             return path
 
         return folder
 
     def _qualities(self, bench: Bench, actions: list[Action]) -> dict[str, Measured]:
         """By artifact name; empty when the model cannot be evaluated."""
-        from compiler.artifact.measure import Wanted
+        from compiler.artifact.measure import Measured
 
         model = actions[0].model
+        wanted, kept = self._wanted(actions)
         try:
-            measured, findings = bench.qualities([Wanted(a, self.stored[a.name].digest) for a in actions])
+            measured, findings = bench.qualities(wanted)
         except Failed as error:
             self.diagnostics.append(_evaluation_failed(model.id, model.place, str(error)))
             return {}
         self.diagnostics += findings
+        original = self.last.originals[model.id].figures if model.id in self.last.originals else {}
+        measured |= {name: Measured(one.quality, original, one.golden) for name, one in kept.items()}
         if not measured:
             self.diagnostics.append(texts.too_little(model))
         for action in actions:
             if action.name in measured and (why := measured[action.name].failed):
                 self.diagnostics.append(_evaluation_failed(action.name, action.recipe.place, why))
         return measured
+
+    def _wanted(self, actions: list[Action]) -> tuple[list[Wanted], dict[str, Artifact]]:
+        """What has to be measured, and what the lock has of artifacts whose baseline is out of reach, by name."""
+        from compiler.artifact.beside import beside
+        from compiler.artifact.measure import Wanted
+
+        wanted: list[Wanted] = []
+        kept: dict[str, Artifact] = {}
+        for action in actions:
+            stored = self.stored[action.name]
+            compared, findings = beside(action, stored, self.last, self.store)
+            self.diagnostics += findings
+            if compared.kept is not None:
+                kept[action.name] = compared.kept
+            else:
+                wanted.append(Wanted(action, stored, compared))
+        return wanted, kept
 
     def _speeds(self, bench: Bench, actions: list[Action]) -> dict[str | None, Speed | None]:
         """By digest of the artifact; of the model under None. All as the store has them, or all measured anew:
@@ -164,13 +189,15 @@ class _Building:
 
     def _measured_speed(self, bench: Bench, action: Action, digest: str | None) -> Speed | None:
         try:
-            return bench.measure_speed(action, digest)
+            return bench.measure_speed(action, self.stored[action.name] if digest else None)
         except Failed as error:
             name, place = (action.name, action.recipe.place) if digest else (action.model.id, action.model.place)
             self.diagnostics.append(_evaluation_failed(name, place, str(error)))
             return None
 
-    def _finish(self, action: Action, quality: Quality, speed: Speed | None) -> None:
+    def _finish(self, action: Action, measured: Measured, speed: Speed | None) -> None:
+        if measured.quality is None:
+            return
         stored = self.stored[action.name]
         artifact = Artifact(
             name=action.name,
@@ -180,7 +207,8 @@ class _Building:
             digest=stored.digest,
             files=stored.files,
             shape=stored.shape,
-            quality=quality,
+            quality=measured.quality,
+            golden=measured.golden,
             speed=speed,
             built=action.name in self.built,
         )

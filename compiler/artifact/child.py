@@ -42,7 +42,7 @@ def _step(request: dict[str, Any], tell: Tell) -> Any:
 
 
 def _evaluate(request: dict[str, Any], tell: Tell) -> Any:
-    from compiler.artifact.evaluate import evaluate
+    from compiler.artifact.evaluation.evaluate import evaluate
 
     return evaluate(**request)
 

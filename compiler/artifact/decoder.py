@@ -16,11 +16,11 @@ Cache = Mapping[str, Any]
 
 
 class Decoder:
-    """The model of a folder in the layout of onnxruntime-genai."""
+    """The model of a folder in the layout of onnxruntime-genai. `level` of graph optimization: devices have `all`."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, level: str = "all") -> None:
         self._folder = folder
-        self._session = runtime.open_session(folder / graph_file(folder), runtime.options("all", threads))
+        self._session = runtime.open_session(folder / graph_file(folder), runtime.options(level, threads))
         self._inputs = {value.name: value for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from compiler.artifact import runtime
 from compiler.artifact.configuration import encoder_graph
-from compiler.artifact.feeds import feeds
+from compiler.artifact.feeds import feed, feeds
 
 POOLED = ("sentence_embedding", "text_embeds")
 """Outputs that are one vector for each text, by the names of sentence-transformers and Optimum."""
@@ -19,21 +19,26 @@ MAX_TOKENS = 512
 
 
 class Encoder:
-    """The model of a folder with `model.onnx` and `tokenizer.json`.
+    """The model of a folder with `model.onnx` and `tokenizer.json`. `level` of graph optimization: devices have `all`.
 
     An embedding model gives a vector for each text (POOLED), or one for each token, whose mean is taken; a classifier
     gives `logits`. Vectors are scaled to length 1.
     """
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, level: str = "all") -> None:
         self._folder = folder
-        self._session = runtime.open_session(folder / encoder_graph(folder), runtime.options("all", threads))
+        self._session = runtime.open_session(folder / encoder_graph(folder), runtime.options(level, threads))
         self._outputs = [value.name for value in self._session.get_outputs()]
+
+    @property
+    def longest(self) -> int:
+        """Tokens that a text may have, as far as the graph says."""
+        [ids] = [value for value in self._session.get_inputs() if value.name == "input_ids"]
+        return ids.shape[1] if isinstance(ids.shape[1], int) else MAX_TOKENS
 
     def embeddings(self, texts: Iterable[str]) -> Iterator[Any]:
         """For each text its vector, float64, of length 1."""
-        for feed in feeds(self._folder, self._session.get_inputs(), texts, MAX_TOKENS):
-            values = dict(zip(self._outputs, self._session.run(None, dict(feed)), strict=True))
+        for values in self._values(texts):
             name = next((name for name in POOLED if name in values), self._outputs[0])
             vector = values[name][0].astype(np.float64)
             vector = vector.mean(axis=0) if vector.ndim == 2 else vector
@@ -41,6 +46,16 @@ class Encoder:
 
     def scores(self, texts: Iterable[str]) -> Iterator[Any]:
         """For each text its logits, float64, one a label."""
-        for feed in feeds(self._folder, self._session.get_inputs(), texts, MAX_TOKENS):
-            values = dict(zip(self._outputs, self._session.run(None, dict(feed)), strict=True))
+        for values in self._values(texts):
             yield values["logits"][0].astype(np.float64)
+
+    def run(self, ids: Sequence[int]) -> Mapping[str, Any]:
+        """The outputs by name for one text of these tokens."""
+        return self._outputs_of(feed(self._folder, self._session.get_inputs(), list(ids)))
+
+    def _values(self, texts: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        for fed in feeds(self._folder, self._session.get_inputs(), texts, MAX_TOKENS):
+            yield self._outputs_of(fed)
+
+    def _outputs_of(self, fed: Mapping[str, Any]) -> Mapping[str, Any]:
+        return dict(zip(self._outputs, self._session.run(None, dict(fed)), strict=True))

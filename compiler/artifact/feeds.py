@@ -32,7 +32,12 @@ def feeds(folder: Path, inputs: Iterable[Any], texts: Iterable[str], max_tokens:
     listed = list(inputs)
     for text in texts:
         if ids := tokenizer.encode(text).ids[:max_tokens]:
-            yield {value.name: _fed(folder, value, ids) for value in listed}
+            yield feed(folder, listed, ids)
+
+
+def feed(folder: Path, inputs: Iterable[Any], ids: list[int]) -> Mapping[str, Any]:
+    """The same for one text, given as tokens."""
+    return {value.name: _fed(folder, value, ids) for value in inputs}
 
 
 def _fed(folder: Path, value: Any, ids: list[int]) -> Any:

@@ -1,36 +1,68 @@
-"""Speed and peak memory, as a device would have them: a process that loads the model and generates."""
+"""Speed and peak memory, as a device would have them: a process that loads the model and runs it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from compiler.artifact.configuration import context_length
 from compiler.artifact.decoder import Decoder
+from compiler.artifact.encoder import Encoder
+from compiler.artifact.metrics import TEXT_GENERATION
 
 PROMPT, GENERATED = 16, 64
 """Tokens; less when the model's context is shorter than 80 tokens."""
+TEXT = 128
+"""Tokens of the text whose latency is measured; less when the model takes less."""
 
 _ROUNDS, _SECONDS = 3, 0.25
 """At least so many rounds, and for so long: a small model's round is over before the machine has settled."""
 
 
-def measure(folder: str, threads: int) -> dict[str, Any]:
-    """Greedy decoding, batch 1, with the KV cache.
+def measure(folder: str, threads: int, task: str) -> dict[str, Any]:
+    """Batch 1, the best of three or more rounds after one to warm up.
 
-    Gives `tokens_per_second`, the best of three or more rounds of 64 tokens after a prompt of 16 and one
-    round to warm up, and `peak_memory`, the most bytes that this process held (VmHWM).
+    Gives `latency`, milliseconds for one text of 128 tokens; `tokens_per_second`, of greedy decoding with the KV cache,
+    64 tokens after a prompt of 16 (None for tasks that generate no text); and `peak_memory`, the most bytes that this
+    process held (VmHWM).
     """
-    context = context_length(Path(folder))
+    measured = (_decoder if task == TEXT_GENERATION else _encoder)(Path(folder), threads)
+    return {**measured, "peak_memory": _peak_memory()}
+
+
+def _decoder(folder: Path, threads: int) -> dict[str, Any]:
+    context = context_length(folder)
     prompt = min(PROMPT, context // 2)
     generated = min(GENERATED, context - prompt)
-    decoder = Decoder(Path(folder), threads)
-    _round(decoder, prompt, generated)
+    decoder = Decoder(folder, threads)
+    best = _best(lambda: _round(decoder, prompt, generated))
+    text = [0] * min(TEXT, context)
+    latency = _best(lambda: _timed(lambda: decoder(text, 0, decoder.empty_cache())))
+    return {"tokens_per_second": generated / best, "latency": 1000 * latency}
+
+
+def _encoder(folder: Path, threads: int) -> dict[str, Any]:
+    encoder = Encoder(folder, threads)
+    ids = [0] * min(TEXT, encoder.longest)
+    latency = _best(lambda: _timed(lambda: encoder.run(ids)))
+    return {"tokens_per_second": None, "latency": 1000 * latency}
+
+
+def _best(round: Callable[[], float]) -> float:
+    """The least seconds of the rounds."""
+    round()
     rounds: list[float] = []
     while len(rounds) < _ROUNDS or sum(rounds) < _SECONDS:
-        rounds.append(_round(decoder, prompt, generated))
-    return {"tokens_per_second": generated / min(rounds), "peak_memory": _peak_memory()}
+        rounds.append(round())
+    return min(rounds)
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def _round(decoder: Decoder, prompt: int, generated: int) -> float:

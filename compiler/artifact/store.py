@@ -115,6 +115,15 @@ class Store:
         files.touch(self.path_of(stored.digest))
         return stored, diagnostics
 
+    def with_digest(self, digest: str) -> tuple[Stored | None, list[Diagnostic]]:
+        """The same by the digest of the artifact, whichever key it was made under."""
+        entries, diagnostics = self.index()
+        for entry in entries:
+            if entry.get("artifactType") == layout.ARTIFACT and entry["digest"] == digest and layout.key_of(entry):
+                stored, findings = self.find(entry["annotations"][layout.KEY])
+                return stored, diagnostics + findings
+        return None, diagnostics
+
     def lay_out(self, stored: Stored, folder: Path) -> None:
         """Give an artifact's files their names in `folder`, which lies below the store's root."""
         for file in stored.files:

@@ -1,17 +1,26 @@
-"""Evaluation data: JSON Lines, one `{"text": …}` per line."""
+"""Evaluation data: JSON Lines, one object a line.
+
+`{"text": …}`; with a `label` for classification; for tasks of a text generator also `{"prompt": …, "answer": "…"}`, or
+`{"prompt": …, "choices": […], "answer": 0}`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from compiler.artifact.metrics import TEXT_CLASSIFICATION, TEXT_GENERATION
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
 from compiler.fleet.graph import Model
 
 _MOST_FINDINGS = 5
+_HELP = 'Each line is an object with a string `text`: {"text": "…"}.'
+_LABEL_HELP = 'Each line is an object with a string `text` and its label: {"text": "…", "label": "…"}.'
 
 
 class BadLine(Exception):
@@ -22,18 +31,50 @@ class BadLine(Exception):
         self.number = number
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line: a text, perhaps with its label, or a prompt. `answer` is a text, or with `choices` the number of one."""
+
+    text: str | None = None
+    label: str | int | None = None
+    prompt: str | None = None
+    answer: str | int = ""
+    choices: tuple[str, ...] = ()
+
+
 def read(path: Path) -> Iterator[str]:
-    """The `text` of every line that is not blank, one after the other. Raises BadLine."""
-    for _, text in numbered(path):
-        yield text
+    """The `text` of every line that has one, one after the other. Raises BadLine."""
+    for entry in entries(path, TEXT_GENERATION):
+        if entry.text is not None:
+            yield entry.text
 
 
 def numbered(path: Path) -> Iterator[tuple[int, str]]:
-    """The same with the number of each line, from 1."""
+    """The `text` of every line that has one, with the line's number, from 1. Raises BadLine."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip() and (text := _entry(number, line, TEXT_GENERATION).text) is not None:
+                yield number, text
+
+
+def entries(path: Path, task: str) -> Iterator[Entry]:
+    """Every line that is not blank, as the task uses it. Raises BadLine."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield number, _text(number, line)
+                yield _entry(number, line, task)
+
+
+def has_prompts(path: Path) -> bool:
+    """Whether a line has a `prompt`. What is wrong with others is not this question's business."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                if b'"prompt"' in line and _entry(0, line, TEXT_GENERATION).prompt is not None:
+                    return True
+            except BadLine:
+                continue
+    return False
 
 
 def check(workspace: Path, model: Model) -> list[Diagnostic]:
@@ -44,7 +85,7 @@ def check(workspace: Path, model: Model) -> list[Diagnostic]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                if line.strip() and _text(number, line):
+                if line.strip() and _entry(number, line, model.task).text:
                     empty = False
             except BadLine as error:
                 empty = False
@@ -55,23 +96,45 @@ def check(workspace: Path, model: Model) -> list[Diagnostic]:
 
 
 def too_little(model: Model) -> Diagnostic:
-    """Data from which no token can be predicted."""
-    return Diagnostic(
-        Code.BAD_EVALUATION_DATA,
-        f"`{model.evaluation_data}` has no text of two tokens or more.",
-        model.evaluation_place,
-        help='Each line is an object with a string `text`: {"text": "…"}.',
-    )
+    """Data from which nothing can be measured."""
+    least = "of two tokens or more" if model.task == TEXT_GENERATION else "with a token"
+    message = f"`{model.evaluation_data}` has no text {least}."
+    return Diagnostic(Code.BAD_EVALUATION_DATA, message, model.evaluation_place, help=_help(model.task))
 
 
-def _text(number: int, line: bytes) -> str:
+def _entry(number: int, line: bytes, task: str) -> Entry:
     try:
-        entry = json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError):
         raise BadLine(number, "The line is not JSON in UTF-8.") from None
-    if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
+    if task == TEXT_GENERATION and isinstance(value, dict) and isinstance(value.get("prompt"), str):
+        return _prompt(number, value)
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise BadLine(number, "The line is not an object with a string `text`.")
-    return str(entry["text"])
+    label = value.get("label")
+    if task != TEXT_CLASSIFICATION:
+        return Entry(value["text"])
+    if not isinstance(label, str | int) or isinstance(label, bool):
+        raise BadLine(number, "The line has no `label`: a text, or the label's number.")
+    return Entry(value["text"], label)
+
+
+def _prompt(number: int, value: Mapping[str, Any]) -> Entry:
+    answer, choices = value.get("answer"), value.get("choices")
+    if choices is None:
+        if not isinstance(answer, str) or not answer.strip():
+            raise BadLine(number, "The line has a `prompt` and no `answer`, which is a text.")
+        return Entry(prompt=value["prompt"], answer=answer)
+    sound = isinstance(choices, list) and len(choices) > 1 and all(isinstance(c, str) and c for c in choices)
+    if not sound:
+        raise BadLine(number, "`choices` is not a list of two texts or more.")
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
+        raise BadLine(number, f"`answer` is not the number of one of the `choices`, 0 to {len(choices) - 1}.")
+    return Entry(prompt=value["prompt"], answer=answer, choices=tuple(choices))
+
+
+def _help(task: str) -> str:
+    return _LABEL_HELP if task == TEXT_CLASSIFICATION else _HELP
 
 
 def _at_line(model: Model, number: int, line: bytes, message: str) -> Diagnostic:
@@ -82,5 +145,5 @@ def _at_line(model: Model, number: int, line: bytes, message: str) -> Diagnostic
         Code.BAD_EVALUATION_DATA,
         message,
         Span(source, number, 1, max(1, len(shown))),
-        help='Each line is an object with a string `text`: {"text": "…"}.',
+        help=_help(model.task),
     )

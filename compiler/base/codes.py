@@ -72,6 +72,7 @@ class Code(Enum):
     # 4xx: gates
     GATE_FAILED = "SLM401", "gate-failed", _ERROR, "Gate failed", Exit.GATE_FAILED
     GATE_UNDECIDED = "SLM402", "gate-undecided", _ERROR, "Gate cannot be decided", Exit.GATE_FAILED
+    IMPOSSIBLE_GATE = "SLM403", "impossible-gate", _ERROR, "No result can pass this gate", Exit.GATE_FAILED
     NO_CANDIDATE = "SLM404", "no-candidate", _ERROR, "No recipe of a choice suits the device class", Exit.GATE_FAILED
 
     # 5xx: models and builds

@@ -6,7 +6,7 @@ import marshal
 from hashlib import blake2b
 from typing import Any
 
-from compiler.artifact.artifact import Artifacts
+from compiler.artifact.artifact import Artifacts, Golden
 from compiler.bundle.targets import Target
 from compiler.bundle.template_digests import template_digest
 from compiler.fit.check import Estimate
@@ -24,6 +24,7 @@ class Fingerprints:
         self._artifacts = artifacts
         self._targets: dict[str, bytes] = {}
         self._shared: dict[int, bytes] = {}
+        self._golden = {name: _digest(artifact.golden) for name, artifact in artifacts.artifacts.items()}
 
     def of_fleet(self, fleet: Fleet) -> bytes:
         """What all bundles of the fleet are shaped by."""
@@ -43,7 +44,8 @@ class Fingerprints:
     def _run(self, run: Run, memory: int) -> tuple[Any, ...]:
         model, artifact = run.model, self._artifacts.artifacts[run.artifact]
         return (
-            run.name, model.id, model.task, model.license, run.recipe.name, artifact.digest, run.threads,
+            run.name, model.id, model.task, model.license, run.recipe.name, artifact.digest,
+            self._golden[run.artifact], run.threads,
             run.context_length, run.memory_limit, memory, run.image, run.command, run.port, run.environment,
             run.parameters,
         )  # fmt: skip
@@ -54,6 +56,10 @@ class Fingerprints:
         if key not in self._shared:
             self._shared[key] = repr(shared).encode(errors="surrogatepass")
         return self._shared[key]
+
+
+def _digest(value: Golden | None) -> bytes:
+    return blake2b(repr(value).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _bytes(value: Any) -> bytes:

@@ -1,18 +1,22 @@
-"""The files of a bundle that no template writes: what it needs, its checksums."""
+"""The files of a bundle that no template writes: what it needs, its checksums, the device's self-test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from compiler.artifact.artifact import Answer, Artifact, Golden
+from compiler.artifact.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
 from compiler.base import digests, files
 
 if TYPE_CHECKING:
     from compiler.bundle.context import ArtifactFacts, RunFacts
 
 ARTIFACTS = "artifacts.json"
+GOLDEN = "golden.json"
 SUMS = "SHA256SUMS"
 
 
@@ -24,6 +28,25 @@ def artifacts_json(runs: Iterable[RunFacts]) -> bytes:
         needed[run.artifact.name] = run.artifact
         users.setdefault(run.artifact.name, []).append(run.name)
     return digests.pretty({"artifacts": [_entry(needed[name], users[name]) for name in sorted(needed)]})
+
+
+def golden_json(runs: Iterable[RunFacts], artifacts: Mapping[str, Artifact]) -> bytes | None:
+    """The golden answers of each artifact, with the runs that load it; None when none has any.
+
+    What a device that runs the artifact gives for the inputs is these outputs, up to `tolerance`.
+    """
+    users: dict[str, list[str]] = {}
+    for run in runs:
+        users.setdefault(run.artifact.name, []).append(run.name)
+    entries = [
+        {"name": name, "digest": artifacts[name].digest, "runs": sorted(users[name]), **_golden(golden)}
+        for name in sorted(users)
+        if (golden := artifacts[name].golden) is not None
+    ]
+    if not entries:
+        return None
+    text = digests.pretty({"artifacts": entries}).decode()
+    return _NUMBERS.sub(lambda found: _BLANKS.sub(" ", found[0]).replace("[ ", "[").replace(" ]", "]"), text).encode()
 
 
 def sums(files: Mapping[str, bytes], known: Mapping[str, str] = MappingProxyType({})) -> bytes:
@@ -47,6 +70,38 @@ def listed(sums: bytes) -> dict[str, str]:
         if files.stays_below(name):
             found[name] = digest
     return found
+
+
+_NUMBERS = re.compile(r"\[\n[\s\d.,e-]+\n\s*\]")
+"""A list of nothing but numbers, in JSON with one value a line; no text has a line end in it."""
+_BLANKS = re.compile(r"\s+")
+
+
+def _golden(golden: Golden) -> dict[str, Any]:
+    found = {
+        "task": golden.task,
+        "tolerance": golden.tolerance,
+        "answers": [_ANSWERS[golden.task](a) for a in golden.answers],
+    }
+    return found | ({"cosines": list(golden.cosines)} if golden.cosines else {})
+
+
+_ANSWERS: Mapping[str, Callable[[Answer], dict[str, Any]]] = {
+    TEXT_GENERATION: lambda answer: {
+        "prompt": answer.input,
+        "continuation": answer.output,
+        "tokens": list(answer.tokens),
+        "firstTokens": list(answer.candidates),
+        "logProbabilities": list(answer.values),
+    },
+    EMBEDDINGS: lambda answer: {"text": answer.input, "components": list(answer.values)},
+    TEXT_CLASSIFICATION: lambda answer: {
+        "text": answer.input,
+        "label": answer.output or None,
+        "labels": list(answer.candidates),
+        "logProbabilities": list(answer.values),
+    },
+}
 
 
 def _entry(artifact: ArtifactFacts, runs: list[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.bundles import Bundle, Bundles, cohort_folder
 from compiler.bundle.fingerprint import Fingerprints
 from compiler.bundle.index import device_index
-from compiler.bundle.manifest import ARTIFACTS, SUMS, artifacts_json, sums
+from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS, artifacts_json, golden_json, sums
 from compiler.bundle.targets import Target, TargetFile
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Cohort, Fleet
@@ -106,7 +106,7 @@ class _Rendering:
     targets: Mapping[str, Target]
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _compiled: dict[str, list[CompiledFile]] = field(default_factory=dict)
-    _needed: dict[tuple[tuple[str, str], ...], tuple[bytes, str]] = field(default_factory=dict)
+    _own: dict[tuple[tuple[str, str], ...], tuple[dict[str, bytes], dict[str, str]]] = field(default_factory=dict)
 
     def bundle(self, target: Target, context: _Context) -> dict[str, bytes]:
         """Every file of one bundle."""
@@ -115,23 +115,27 @@ class _Rendering:
         names = context.get()
         seen = {**names, "target": TargetFacts(target.name, target.description)}
         each = [{**seen, "run": run} for run in names["runs"]]
-        artifacts, digest = self._artifacts_of(names["runs"])
-        files = {ARTIFACTS: artifacts}
+        own, digests = self._own_files(names["runs"], context.artifacts)
+        files = dict(own)
         compiled = self._of(target)
         for file in list(compiled):
             if findings := _add(file, each if file.file.per_run else [seen], files):
                 compiled.remove(file)
                 self.diagnostics += findings
-        files[SUMS] = sums(files, {ARTIFACTS: digest})
+        files[SUMS] = sums(files, digests)
         return files
 
-    def _artifacts_of(self, runs: tuple[RunFacts, ...]) -> tuple[bytes, str]:
-        """The list of artifacts, which is the same for most cohorts, and its sha256 in hex digits."""
+    def _own_files(
+        self, runs: tuple[RunFacts, ...], artifacts: Artifacts
+    ) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+        """What no template writes, which is the same for most cohorts, and its sha256 in hex digits."""
         key = tuple([(run.name, run.artifact.digest) for run in runs])
-        if key not in self._needed:
-            data = artifacts_json(runs)
-            self._needed[key] = data, sha256(data).hexdigest()
-        return self._needed[key]
+        if key not in self._own:
+            files = {ARTIFACTS: artifacts_json(runs)}
+            if (golden := golden_json(runs, artifacts.artifacts)) is not None:
+                files[GOLDEN] = golden
+            self._own[key] = files, {name: sha256(data).hexdigest() for name, data in files.items()}
+        return self._own[key]
 
     def _of(self, target: Target) -> list[CompiledFile]:
         if target.name not in self._compiled:
@@ -170,7 +174,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
                 help="A path is relative, with `/`, stays in the bundle's folder, and has no name over 255 bytes.",
             )
         ]
-    taken = _taken(path, (*files, SUMS))
+    taken = _taken(path, (*files, GOLDEN, SUMS))
     if taken is None:
         return []
     return [
@@ -178,8 +182,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
             Code.OUTPUT_CLASH,
             f"`{path}` and `{taken}` cannot stand in one bundle.",
             file.path_place,
-            help=f"Give each file its own path (`{ARTIFACTS}` and `{SUMS}` are slmc's); "
-            "with `per: run`, use `run.name`.",
+            help=f"Paths differ (`{ARTIFACTS}`, `{GOLDEN}`, `{SUMS}` are slmc's); with `per: run`, use `run.name`.",
         )
     ]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from compiler.artifact.artifact import Artifact, Artifacts
+from compiler.artifact.artifact import Artifact, Artifacts, Speed
+from compiler.artifact.gates import Miss
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes
@@ -67,17 +68,17 @@ class _Case:
 
 
 def choose(
-    fleets: Sequence[Fleet], artifacts: Artifacts, failed: Mapping[str, str], last: Iterable[Decision]
+    fleets: Sequence[Fleet], artifacts: Artifacts, missed: Mapping[str, list[Miss]], last: Iterable[Decision]
 ) -> tuple[tuple[tuple[Fleet, ...], tuple[Decision, ...]], list[Diagnostic]]:
     """The fleets with every choice made, and the decisions.
 
-    `failed` says, by artifact name, which gate did not pass. `last` are the decisions of the lock.
+    `missed` has, by artifact name, the gates that it does not pass. `last` are the decisions of the lock.
     """
     known = {decision.key: decision for decision in last}
     decisions: list[Decision] = []
     diagnostics: list[Diagnostic] = []
     for case in _cases(fleets):
-        candidates = tuple(_candidate(case, recipe, artifacts, failed) for recipe in case.choice.candidates)
+        candidates = tuple(_candidate(case, recipe, artifacts, missed) for recipe in case.choice.candidates)
         decision = _decide(case, candidates, artifacts, known)
         if decision is None:
             diagnostics.append(_nothing_left(case, candidates))
@@ -124,12 +125,13 @@ def _cases(fleets: Iterable[Fleet]) -> list[_Case]:
     return [_Case(*found[key]) for key in sorted(found)]
 
 
-def _candidate(case: _Case, recipe: Recipe, artifacts: Artifacts, failed: Mapping[str, str]) -> Candidate:
+def _candidate(case: _Case, recipe: Recipe, artifacts: Artifacts, missed: Mapping[str, list[Miss]]) -> Candidate:
     name = artifact_name(case.run.model, recipe)
     artifact = artifacts.artifacts.get(name)
     if artifact is None:
         return Candidate(recipe.name, "", "it could not be built")
-    return Candidate(recipe.name, artifact.digest, failed.get(name) or _unfit(case, artifact))
+    misses = "; ".join(miss.why for miss in missed.get(name, ()))
+    return Candidate(recipe.name, artifact.digest, misses or _unfit(case, artifact))
 
 
 def _unfit(case: _Case, artifact: Artifact) -> str:
@@ -179,11 +181,18 @@ def _figure(case: _Case, minimize: str, artifact: Artifact) -> float | None:
         return artifact.size
     if minimize == "memory":
         return max(estimate_run(run, artifact).memory for _, run in case.members)
-    if artifact.speed is None:
+    latency = _latency(artifact.speed)
+    if latency is None:
         return None
-    latency = 1000 / artifact.speed.tokens_per_second
     watts = case.members[0][0].device_class.power_watts
     return latency * watts / 1000 if minimize == "energy" and watts else latency
+
+
+def _latency(speed: Speed | None) -> float | None:
+    """Milliseconds for a token that is generated; of a model that generates none, for a text."""
+    if speed is None:
+        return None
+    return 1000 / speed.tokens_per_second if speed.tokens_per_second else speed.latency
 
 
 def _nothing_left(case: _Case, candidates: Iterable[Candidate]) -> Diagnostic:

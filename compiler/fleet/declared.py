@@ -110,6 +110,7 @@ def _models(blueprint: Blueprint) -> Iterator[Model]:
                 evaluation_tokens=spec.evaluate.max_tokens,
                 place=blueprint.places.value("models", name, "versions", version, "source"),
                 evaluation_place=blueprint.places.value("models", name, "evaluate", "data"),
+                baseline=spec.evaluate.baseline,
             )
 
 

@@ -57,7 +57,7 @@ def fingerprint(
 
 
 def _evaluation(model: Model, data: Path) -> str:
-    return digests.of_value([digests.of_file(data), model.evaluation_tokens])
+    return digests.of_value([digests.of_file(data), model.evaluation_tokens, model.baseline])
 
 
 def _unreadable(model: Model, error: OSError) -> Diagnostic:

@@ -24,6 +24,8 @@ class Model:
     place: Span = field(compare=False, repr=False)
     """Where `source:` stands."""
     evaluation_place: Span = field(compare=False, repr=False)
+    baseline: str = "source"
+    """What its artifacts are compared with: `source`, or the artifact that is `deployed`."""
 
     @property
     def id(self) -> str:

@@ -33,7 +33,7 @@ class ModelSource:
     files: tuple[SourceFile, ...]
     digest: str
     evaluation: str
-    """Digest of the evaluation data and of how much of it is read."""
+    """Digest of the evaluation data, of how much of it is read, and of what kind of baseline there is."""
 
     @property
     def size(self) -> int:

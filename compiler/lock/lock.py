@@ -121,6 +121,11 @@ def _decisions(new: tuple[Decision, ...], rest: Lock) -> tuple[Decision, ...]:
     return tuple(replace(found[key], figures={}) for key in sorted(found))
 
 
+def artifacts_of(lock: Lock) -> Artifacts:
+    """What is deployed, as the lock describes it."""
+    return Artifacts({name: entry.artifact for name, entry in lock.artifacts.items()}, lock.originals)
+
+
 def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:
     """The artifacts as the lock describes them, for a compile that builds nothing.
 
@@ -137,4 +142,4 @@ def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:
         for action in plan.actions
         if action.reason not in (Reason.UNCHANGED, Reason.TOOLS)
     ]
-    return Artifacts({name: entry.artifact for name, entry in lock.artifacts.items()}, lock.originals), diagnostics
+    return artifacts_of(lock), diagnostics

@@ -7,17 +7,18 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-from compiler.artifact.artifact import Artifact, File, Original, Quality, Shape
+from compiler.artifact.artifact import Artifact, File, Original, Shape
 from compiler.base import digests, files
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
 from compiler.base.spelling import fields, plain
 from compiler.fit.choose import Candidate, Decision
+from compiler.lock import evidence
 from compiler.lock.lock import Lock, LockedArtifact
 
 NAME = "slmc.lock"
-VERSION = 1
+VERSION = 2
 
 T = TypeVar("T")
 
@@ -82,13 +83,15 @@ def _dump_artifact(entry: LockedArtifact) -> dict[str, Any]:
         "inputs": {"source": entry.source, "steps": entry.steps, "evaluation": entry.evaluation},
         "files": [plain(file) for file in artifact.files],
         "shape": plain(artifact.shape),
-        "quality": plain(artifact.quality),
+        "quality": evidence.dump_quality(artifact.quality),
+        "golden": artifact.golden and evidence.dump_golden(artifact.golden),
         "heldGates": dict(artifact.held_gates),
     }
 
 
 def _dump_original(original: Original) -> dict[str, Any]:
-    return {"size": original.size, "perplexity": original.perplexity, "shape": plain(original.shape)}
+    figures = evidence.dump_figures(original.figures)
+    return {"size": original.size, "figures": figures, "shape": plain(original.shape)}
 
 
 def _load(data: dict[str, Any]) -> Lock:
@@ -97,7 +100,12 @@ def _load(data: dict[str, Any]) -> Lock:
         tools=_texts(data["tools"]),
         artifacts={name: _load_artifact(name, entry) for name, entry in data["artifacts"].items()},
         originals={
-            id: Original(id, _number(entry["size"]), _make(Shape, entry["shape"]), _number(entry["perplexity"]))
+            id: Original(
+                id,
+                evidence.number(entry["size"]),
+                _make(Shape, entry["shape"]),
+                evidence.load_figures(entry["figures"]),
+            )
             for id, entry in data["models"].items()
         },
         bundles=_paths(data["bundles"]),
@@ -119,52 +127,44 @@ def _dump_decision(decision: Decision) -> dict[str, Any]:
 
 
 def _load_decision(entry: dict[str, Any]) -> Decision:
-    fleet, run, hardware, model = (_text(entry[name]) for name in ("fleet", "run", "class", "model"))
+    fleet, run, hardware, model = (evidence.text(entry[name]) for name in ("fleet", "run", "class", "model"))
     candidates = tuple(
-        Candidate(_text(one["recipe"]), _text(one["digest"]), _text(one["dropped"])) for one in entry["candidates"]
+        Candidate(evidence.text(one["recipe"]), evidence.text(one["digest"]), evidence.text(one["dropped"]))
+        for one in entry["candidates"]
     )
-    return Decision(fleet, run, hardware, model, _text(entry["minimize"]), _text(entry["recipe"]), candidates)
+    return Decision(
+        fleet, run, hardware, model, evidence.text(entry["minimize"]), evidence.text(entry["recipe"]), candidates
+    )
 
 
 def _load_artifact(name: str, entry: dict[str, Any]) -> LockedArtifact:
     artifact = Artifact(
         name=name,
-        model=_text(entry["model"]),
-        recipe=_text(entry["recipe"]),
+        model=evidence.text(entry["model"]),
+        recipe=evidence.text(entry["recipe"]),
         key=_digest(entry["key"]),
         digest=_digest(entry["digest"]),
         files=tuple(_file(file) for file in entry["files"]),
         shape=_make(Shape, entry["shape"]),
-        quality=_make(Quality, entry["quality"]),
-        held_gates={gate: _number(limit) for gate, limit in entry["heldGates"].items()},
+        quality=evidence.load_quality(entry["quality"]),
+        golden=None if entry["golden"] is None else evidence.load_golden(entry["golden"]),
+        held_gates={gate: evidence.number(limit) for gate, limit in entry["heldGates"].items()},
     )
     inputs = entry["inputs"]
     return LockedArtifact(artifact, *(_digest(inputs[what]) for what in ("source", "steps", "evaluation")))
 
 
 def _file(entry: dict[str, Any]) -> File:
-    return File(_text(entry["name"]), _number(entry["size"]), _digest(entry["digest"]))
+    return File(evidence.text(entry["name"]), evidence.number(entry["size"]), _digest(entry["digest"]))
 
 
 def _make(kind: type[T], entry: dict[str, Any]) -> T:
     """A dataclass all of whose fields are numbers."""
-    return kind(**{name: _number(value) for name, value in fields(entry).items()})
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is not a number")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
-    return value
+    return kind(**{name: evidence.number(value) for name, value in fields(entry).items()})
 
 
 def _digest(value: Any) -> str:
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", _text(value)):
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", evidence.text(value)):
         raise ValueError(f"{value!r} is not a sha256 digest")
     return str(value)
 
@@ -178,4 +178,4 @@ def _paths(entries: dict[str, Any]) -> dict[str, str]:
 
 
 def _texts(entries: dict[str, Any]) -> dict[str, str]:
-    return {name: _text(value) for name, value in entries.items()}
+    return {name: evidence.text(value) for name, value in entries.items()}

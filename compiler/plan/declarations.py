@@ -55,6 +55,7 @@ def _model(model: Model) -> _Facts:
         "license": (model.license, place),
         "evaluate.data": (model.evaluation_data, data),
         "evaluate.maxTokens": (model.evaluation_tokens, data),
+        "evaluate.baseline": (model.baseline, data),
     }
 
 

@@ -47,7 +47,7 @@ def choices_data(decisions: Iterable[Decision], artifacts: Mapping[str, Artifact
 def pareto(candidates: Iterable[Candidate], artifacts: Mapping[str, Artifact]) -> list[Point]:
     """The candidates that could be built, in the order of the choice. `artifacts` are by digest."""
     made = [(one.recipe, artifacts[one.digest]) for one in candidates if one.digest in artifacts]
-    points = [Point(recipe, artifact.size, artifact.quality.loss) for recipe, artifact in made]
+    points = [Point(name, one.size, loss) for name, one in made if (loss := one.quality.loss) is not None]
     return [Point(one.recipe, one.size, one.loss, not any(_beats(other, one) for other in points)) for one in points]
 
 

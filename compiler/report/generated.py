@@ -14,7 +14,7 @@ from compiler.base.span import Source
 from compiler.bundle.bundles import FOLDER, levels_for
 from compiler.bundle.context import TargetFacts, cohort_context
 from compiler.bundle.index import DEVICES, device_index
-from compiler.bundle.manifest import ARTIFACTS, SUMS
+from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS
 from compiler.bundle.render import render
 from compiler.bundle.targets import Target, inside
 from compiler.bundle.trace import Fact, TracedLine, TracingEnvironment, maker
@@ -24,6 +24,7 @@ from compiler.fleet.graph import Cohort, Device, Fleet, Setting
 from compiler.fleet.match import comparable
 from compiler.report.grounds import Ground, LockText
 from compiler.report.outcome import Outcome
+from compiler.report.own_files import artifact_facts, golden_facts, users_of
 from compiler.report.shown_value import ShownValue, ShownValues
 
 
@@ -158,7 +159,12 @@ def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, text: str) -> 
         return
     if name == ARTIFACTS:
         note = "What the device needs beside the bundle, written by slmc."
-        for (number, line), facts in zip(_numbered(text), _artifact_facts(text, scene), strict=True):
+        for (number, line), facts in zip(_numbered(text), artifact_facts(text, scene), strict=True):
+            yield _resolved(scene, number, line, facts, note)
+        return
+    if name == GOLDEN:
+        note = "What the artifact gave on the build machine for a few inputs: the device's self-test, written by slmc."
+        for (number, line), facts in zip(_numbered(text), golden_facts(text, scene), strict=True):
             yield _resolved(scene, number, line, facts, note)
         return
     assert scene.target is not None
@@ -222,7 +228,7 @@ def _of_sum(number: int, line: str, scene: ShownValues) -> Explained:
     name = line[66:]
     if name != ARTIFACTS:
         return Explained(number, line, note=f"The sha256 of `{name}` beside it: ask for a line of that file.")
-    users = _users(scene.cohort)
+    users = users_of(scene.cohort)
     facts = tuple(("runs", users[artifact], "artifact", "digest") for artifact in sorted(users))
     return _resolved(scene, number, line, facts, f"The sha256 of `{name}` beside it, which names the artifacts.")
 
@@ -244,38 +250,6 @@ def _traced(scene: ShownValues, target: Target, number: int, line: TracedLine) -
 def _template_line(target: Target, template: str, number: int) -> str:
     path = inside(target.folder, template)
     return Source(template, path.read_text(encoding="utf-8")).line(number) if path else ""
-
-
-def _artifact_facts(text: str, scene: ShownValues) -> Iterator[tuple[Fact, ...]]:
-    """The facts of each line of `artifacts.json`: its entries stand in the order of their names."""
-    users = _users(scene.cohort)
-    entries = iter(sorted(users))
-    run, file, runs = "", "", False
-    files: Iterator[str] = iter(())
-    for line in text.splitlines():
-        depth = len(line) - len(line.lstrip())
-        if line == "    {":
-            name = next(entries)
-            run = users[name]
-            files = iter([file.name for file in scene.artifacts.artifacts[name].files])
-        key = line.split('"')[1] if '"' in line else ""
-        if depth == 6:
-            runs = key == "runs"
-        if line == "        {":
-            file = next(files)
-        if depth == 6 and key in ("digest", "folder", "name", "size"):
-            yield (("runs", run, "artifact", key),)
-        elif depth == 8 and runs:
-            yield (("runs", json.loads(line.strip().rstrip(",")), "name"),)
-        elif depth == 10:
-            yield (("runs", run, "artifact", "files", file, key),)
-        else:
-            yield ()
-
-
-def _users(cohort: Cohort) -> dict[str, str]:
-    """Of each artifact, the first run that loads it."""
-    return {run.artifact: run.name for run in reversed(cohort.runs)}
 
 
 def _numbered(text: str) -> Iterator[tuple[int, str]]:

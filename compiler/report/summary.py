@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from compiler.artifact.artifact import Artifact, Artifacts, Original, Speed
-from compiler.base.units import show_bytes, show_ratio
+from compiler.base.units import show_bytes
 from compiler.bundle.bundles import FOLDER as COHORTS
 from compiler.bundle.index import SHARDS
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Fleet
 from compiler.lock.changes import ChangeKind, Tree
-from compiler.plan.actions import Plan
 from compiler.report.choices import choices_text
+from compiler.report.measured import artifacts_text
 from compiler.report.outcome import Mode, Outcome
 from compiler.report.table import table
 
 _SHOWN_CHANGES = 20
 _SHOWN_COHORTS = 20
-_UNKNOWN = "-"
 
 
 def fleets_text(fleets: Sequence[Fleet]) -> str:
@@ -49,72 +47,13 @@ def facts_text(outcome: Outcome) -> str:
     """What is so whatever is written: the artifacts, and how they fit."""
     parts = []
     if outcome.artifacts and outcome.plan and outcome.artifacts.artifacts:
-        parts.append(_artifacts_text(outcome.plan, outcome.artifacts))
+        parts.append(artifacts_text(outcome.plan, outcome.artifacts))
     if outcome.decisions and outcome.artifacts:
         known = {artifact.digest: artifact for artifact in outcome.artifacts.artifacts.values()}
         parts.append(choices_text(outcome.decisions, known))
     if outcome.estimates:
         parts.append(_fit_text(outcome.fleets, outcome.estimates))
     return "\n".join(parts)
-
-
-def _artifacts_text(plan: Plan, artifacts: Artifacts) -> str:
-    rows = []
-    for id in sorted({action.model.id for action in plan.actions}):
-        original = artifacts.originals.get(id)
-        if original:
-            rows.append(_original_row(original))
-        for action in plan.actions:
-            if action.model.id == id and (artifact := artifacts.artifacts.get(action.name)):
-                rows.append(_artifact_row(artifact, original))
-    header = ["artifact", "size", "perplexity", "KL", "top-1", "tokens/s", "peak memory"]
-    text = table(header, rows, right=range(1, 7))
-    return text + "".join(f"{line}\n" for line in _provenance(plan, artifacts))
-
-
-def _original_row(original: Original) -> list[str]:
-    perplexity = f"{original.perplexity:.3f}"
-    return [f"{original.model} as it came", show_bytes(original.size), perplexity, "", "", *_speed(original.speed)]
-
-
-def _artifact_row(artifact: Artifact, original: Original | None) -> list[str]:
-    quality = artifact.quality
-    size = show_bytes(artifact.size)
-    return [
-        f"→ {artifact.recipe}",
-        f"{size} ({show_ratio(artifact.size / original.size)})" if original else size,
-        f"{quality.perplexity:.3f} (×{quality.perplexity_ratio:.4f})",
-        f"{quality.kl_divergence:.5f}",
-        show_ratio(quality.top_one_agreement),
-        *_speed(artifact.speed, original.speed if original else None),
-    ]
-
-
-def _speed(speed: Speed | None, before: Speed | None = None) -> list[str]:
-    if speed is None:
-        return [_UNKNOWN, _UNKNOWN]
-    ratio = f" (×{speed.tokens_per_second / before.tokens_per_second:.2f})" if before else ""
-    return [f"{speed.tokens_per_second:.0f}{ratio}", show_bytes(speed.peak_memory)]
-
-
-def _provenance(plan: Plan, artifacts: Artifacts) -> list[str]:
-    """Where the figures come from."""
-    data = {
-        (action.model.evaluation_data, artifacts.artifacts[action.name].quality.tokens)
-        for action in plan.actions
-        if action.name in artifacts.artifacts
-    }
-    lines = [
-        f"Quality: measured on {tokens} tokens of {name}, against the model as it came."
-        for name, tokens in sorted(data)
-    ]
-    hosts = {artifact.speed.host for artifact in artifacts.artifacts.values() if artifact.speed}
-    lines += [
-        f"Speed and peak memory: measured on this build machine ({host}), not on a device." for host in sorted(hosts)
-    ]
-    if not hosts:
-        lines.append("Speed and peak memory: unknown here; they belong to the machine that builds.")
-    return lines
 
 
 def _fit_text(fleets: Iterable[Fleet], estimates: Sequence[Estimate]) -> str:

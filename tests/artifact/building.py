@@ -15,7 +15,7 @@ from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.fingerprint import fingerprint
-from compiler.fleet.graph import Recipe, Step
+from compiler.fleet.graph import Model, Recipe, Step
 from compiler.plan.actions import Baseline, Locked, Plan
 from compiler.plan.planner import Tools, plan
 from tests.artifact import tiny
@@ -37,8 +37,10 @@ def write_workspace(folder: Path) -> Path:
     return folder
 
 
-def planned(workspace: Path, *recipes: Recipe, locked: Mapping[str, Locked] | None = None) -> Plan:
-    fleets = [fleet_of(replace(RUN, recipe=recipe)) for recipe in recipes]
+def planned(
+    workspace: Path, *recipes: Recipe, locked: Mapping[str, Locked] | None = None, model: Model = MODEL
+) -> Plan:
+    fleets = [fleet_of(replace(RUN, recipe=recipe, model=model)) for recipe in recipes]
     sources, diagnostics = fingerprint(workspace, workspace / "no-store", fleets, {})
     assert diagnostics == []
     return plan(fleets, sources, Baseline(locked or {}), TOOLS)

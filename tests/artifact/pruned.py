@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.artifact.encoder_layer import ATTENTION
 from tests.artifact.stepping import chained
-from tests.artifact.tiny_encoder import ATTENTION
 
 OUT = f"{ATTENTION}.output.dense.weight"
 DOWN = "encoder.layer.0.output.dense.weight"

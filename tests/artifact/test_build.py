@@ -60,9 +60,11 @@ def test_builds_and_measures_what_the_plan_says(workspace: Path, store: Store) -
     )
     assert small.shape.weight_bytes < fast.shape.weight_bytes < original.shape.weight_bytes
     assert replace(small.shape, weight_bytes=0) == replace(original.shape, weight_bytes=0)
-    assert small.quality.tokens == fast.quality.tokens == 6 * (23 + 15)
-    assert small.quality.kl_divergence > fast.quality.kl_divergence > 0
-    assert small.quality.perplexity_ratio == pytest.approx(small.quality.perplexity / original.perplexity, abs=1e-3)
+    assert small.quality.samples == fast.quality.samples == {"tokens": 6 * (23 + 15)}
+    one, other = small.quality.figures, fast.quality.figures
+    assert one["klDivergence"].value > other["klDivergence"].value > 0
+    ratio = one["perplexity"].value / original.figures["perplexity"].value
+    assert one["perplexityRatio"].value == pytest.approx(ratio, abs=1e-3)
     assert (fast.built, small.built) == (True, True)
     for measured in (fast.speed, small.speed, original.speed):
         assert measured is not None
@@ -72,10 +74,14 @@ def test_builds_and_measures_what_the_plan_says(workspace: Path, store: Store) -
 
 def test_figures_have_the_stated_precision(workspace: Path, warm: Store) -> None:
     quality = built(workspace, warm, SMALL)[0].artifacts["assistant-1.4.0-small"].quality
-    assert quality.perplexity == round(quality.perplexity, 3)
-    assert quality.perplexity_ratio == round(quality.perplexity_ratio, 4)
-    assert quality.kl_divergence == round(quality.kl_divergence, 5)
-    assert quality.top_one_agreement == round(quality.top_one_agreement, 4)
+    decimals = {
+        "perplexity": 3, "perplexityRatio": 4, "klDivergence": 5, "klDivergenceP99": 4, "topOneAgreement": 4,
+    }  # fmt: skip
+    assert quality.figures.keys() == decimals.keys()
+    for name, figure in quality.figures.items():
+        numbers = [number for number in (figure.value, figure.low, figure.high) if number is not None]
+        assert numbers == [round(number, decimals[name]) for number in numbers]
+        assert numbers[0] > 0
 
 
 def test_a_second_run_finds_everything_and_writes_nothing(workspace: Path, warm: Store) -> None:
@@ -109,14 +115,14 @@ def test_other_evaluation_data_or_more_tokens_measure_anew_without_building(work
     tiny.write_texts(workspace / MODEL.evaluation_data, tiny.some_texts(count=2))
     artifacts, _, said = built(workspace, warm, SMALL)
     assert said == ["assistant@1.4.0: evaluating small"]
-    assert artifacts.artifacts["assistant-1.4.0-small"].quality.tokens == 2 * (23 + 15)
+    assert artifacts.artifacts["assistant-1.4.0-small"].quality.samples == {"tokens": 2 * (23 + 15)}
     fleets = [fleet_of(replace(RUN, recipe=SMALL, model=replace(MODEL, evaluation_tokens=256)))]
     tiny.write_texts(workspace / MODEL.evaluation_data, tiny.some_texts(count=20))
     sources, _ = fingerprint(workspace, warm.root, fleets, {})
     few, _ = build(plan(fleets, sources, Baseline(), TOOLS), workspace, warm, said.append)
     many, _, _ = built(workspace, warm, SMALL)
-    assert few.artifacts["assistant-1.4.0-small"].quality.tokens < 256
-    assert many.artifacts["assistant-1.4.0-small"].quality.tokens == 20 * (23 + 15)
+    assert few.artifacts["assistant-1.4.0-small"].quality.samples["tokens"] < 256
+    assert many.artifacts["assistant-1.4.0-small"].quality.samples == {"tokens": 20 * (23 + 15)}
 
 
 def test_a_step_without_effect_is_told_at_every_run(workspace: Path, store: Store) -> None:
@@ -147,9 +153,9 @@ def test_gates_on_this_machine_are_held_for_a_locked_compile(workspace: Path, wa
     artifact = artifacts.artifacts["assistant-1.4.0-small"]
     assert artifact.held_gates == {"tokensPerSecond.min": 1.0}
     wanted = planned(workspace, gated)
-    assert codes([*chain(*check_gates(wanted, artifacts).values())]) == [Code.GATE_FAILED]
+    assert codes([miss.finding for miss in chain(*check_gates(wanted, artifacts).values())]) == [Code.GATE_FAILED]
     from_lock = Artifacts({artifact.name: replace(artifact, speed=None)}, {})
-    assert codes([*chain(*check_gates(wanted, from_lock).values())]) == [Code.GATE_UNDECIDED]
+    assert codes([miss.finding for miss in chain(*check_gates(wanted, from_lock).values())]) == [Code.GATE_UNDECIDED]
 
 
 def test_external_data_of_any_name_is_read_and_left_behind(workspace: Path, warm: Store) -> None:

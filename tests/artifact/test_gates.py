@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from compiler.artifact.artifact import Artifact, Artifacts, File, Speed
-from compiler.artifact.gates import check_gates, held
+from compiler.artifact.artifact import Artifact, Artifacts, Figure, File, Quality, Speed
+from compiler.artifact.gates import check_gates, held, impossible_gates
 from compiler.base.codes import Code
 from compiler.fleet.fingerprint import Inputs
-from compiler.fleet.graph import Gate
+from compiler.fleet.graph import Gate, Model
 from compiler.plan.actions import Baseline, Plan
 from compiler.plan.planner import Tools, plan
-from tests.values import ARTIFACT, MIB, MODEL_SOURCE, PLACE, RECIPE, RUN, digest, fleet_of
+from tests.values import ARTIFACT, MIB, MODEL, MODEL_SOURCE, PLACE, RECIPE, RUN, digest, fleet_of
 
-SPEED = Speed(100.0, 80 * MIB, "a processor, 2 threads, onnxruntime 1.0")
+SPEED = Speed(100.0, 80 * MIB, "a processor, 2 threads, onnxruntime 1.0", 12.5)
 
 
 def planned(*gates: Gate) -> Plan:
@@ -27,10 +28,8 @@ def planned(*gates: Gate) -> Plan:
 
 
 def findings(gate: Gate, artifact: Artifact) -> list[tuple[Code, str]]:
-    return [
-        (d.code, d.message)
-        for d in check_gates(planned(gate), Artifacts({artifact.name: artifact}, {})).get(artifact.name, [])
-    ]
+    misses = check_gates(planned(gate), Artifacts({artifact.name: artifact}, {})).get(artifact.name, [])
+    return [(miss.finding.code, miss.finding.message) for miss in misses]
 
 
 def gate(metric: str, bound: Any, limit: float) -> Gate:
@@ -38,7 +37,8 @@ def gate(metric: str, bound: Any, limit: float) -> Gate:
 
 
 MEASURED = replace(ARTIFACT, speed=SPEED, files=(File("model.onnx", 500 * MIB, digest("d")),))
-"""perplexity 12.5, ratio 1.0125, KL 0.01234, agreement 0.9531."""
+"""Of 4,096 tokens: perplexity 12.5 (12 to 13), ratio 1.0125 (1.01 to 1.015), KL 0.01234 (± 0.001), agreement 0.9531
+(0.9431 to 0.9611)."""
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ MEASURED = replace(ARTIFACT, speed=SPEED, files=(File("model.onnx", 500 * MIB, d
             "is 500.0 MiB (524288000 bytes); the gate wants at most 500.0 MiB (524287999 bytes).",
         ),
         ("tokensPerSecond", "min", 100.0, "is 100 tokens/s; the gate wants at least 100.5 tokens/s."),
+        ("latency", "max", 12.5, "is 12.5 ms; the gate wants at most 12 ms."),
         (
             "peakMemory",
             "max",
@@ -63,12 +64,13 @@ MEASURED = replace(ARTIFACT, speed=SPEED, files=(File("model.onnx", 500 * MIB, d
         ),
     ],
 )
-def test_limit_itself_passes_and_a_stricter_one_fails(metric: str, bound: Any, value: float, words: str) -> None:
+def test_a_value_beyond_the_limit_fails(metric: str, bound: Any, value: float, words: str) -> None:
     stricter = {
         "perplexity": 12, "perplexityRatio": 1.012, "klDivergence": 0.012, "topOneAgreement": 0.954,
-        "size": 500 * MIB - 1, "tokensPerSecond": 100.5, "peakMemory": 79 * MIB,
+        "size": 500 * MIB - 1, "tokensPerSecond": 100.5, "latency": 12, "peakMemory": 79 * MIB,
     }  # fmt: skip
-    assert findings(gate(metric, bound, value), MEASURED) == []
+    passing = {"perplexity": 13, "perplexityRatio": 1.015, "klDivergence": 0.01334, "topOneAgreement": 0.9431}
+    assert findings(gate(metric, bound, passing.get(metric, value)), MEASURED) == []
     assert findings(gate(metric, bound, stricter[metric]), MEASURED) == [
         (Code.GATE_FAILED, f"`{metric}` of `assistant-1.4.0-int4` {words}")
     ]
@@ -76,11 +78,12 @@ def test_limit_itself_passes_and_a_stricter_one_fails(metric: str, bound: Any, v
 
 @pytest.mark.parametrize("bound", ["max", "min"])
 def test_nan_never_passes(bound: Any) -> None:
-    artifact = replace(MEASURED, quality=replace(MEASURED.quality, perplexity=math.nan))
+    quality = replace(MEASURED.quality, figures={"perplexity": Figure(math.nan, math.nan, math.nan)})
+    artifact = replace(MEASURED, quality=quality)
     assert [code for code, _ in findings(gate("perplexity", bound, 12.5), artifact)] == [Code.GATE_FAILED]
 
 
-@pytest.mark.parametrize("metric", ["tokensPerSecond", "peakMemory"])
+@pytest.mark.parametrize("metric", ["tokensPerSecond", "latency", "peakMemory"])
 def test_what_was_not_measured_is_undecided(metric: str) -> None:
     assert findings(gate(metric, "min", 0), ARTIFACT) == [
         (
@@ -123,3 +126,145 @@ def test_a_build_holds_what_depends_on_the_machine_and_passed() -> None:
 
 def test_an_artifact_that_is_not_there_is_nobody_s_gate() -> None:
     assert check_gates(planned(gate("size", "max", 1)), Artifacts({}, {})) == {}
+
+
+def answers(wanted: Gate, quality: Quality, model: Model = MODEL) -> list[tuple[Code, str, str | None]]:
+    run = replace(RUN, model=model, recipe=replace(RECIPE, gates=(wanted,)))
+    tools = Tools({"optimize": 1, "quantize/int4": 1}, {})
+    made = plan([fleet_of(run)], Inputs({MODEL_SOURCE.model: MODEL_SOURCE}), Baseline(), tools)
+    artifacts = Artifacts({ARTIFACT.name: replace(ARTIFACT, quality=quality)}, {})
+    found = [miss.finding for miss in check_gates(made, artifacts).get(ARTIFACT.name, [])]
+    return [(d.code, d.message, d.help) for d in found]
+
+
+MORE = "Add evaluation data, raise `maxTokens`, or choose another limit."
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message", "help"),
+    [
+        (
+            gate("klDivergence", "max", 0.013),
+            "is 0.01234 nats on 4,096 tokens, and with 95 % confidence between 0.01134 nats and 0.01334 nats; the gate "
+            "wants at most 0.013 nats.",
+            # (0.00100 / 0.00066)² = 2.3 times as many
+            f"About 5,400 more tokens would decide, if the value stays. {MORE}",
+        ),
+        (
+            gate("topOneAgreement", "min", 0.95),
+            "is 95.3% (0.9531) on 4,096 tokens, and with 95 % confidence between 94.3% (0.9431) and 96.1% (0.9611); "
+            "the gate wants at least 95.0% (0.95).",
+            # (0.0100 / 0.0031)² = 10.4 times as many
+            f"About 39,000 more tokens would decide, if the value stays. {MORE}",
+        ),
+        (
+            gate("perplexityRatio", "max", 1.0125),
+            "is 1.0125 on 4,096 tokens, and with 95 % confidence between 1.01 and 1.015; the gate wants at most "
+            "1.0125.",
+            "The value is the limit itself, which no sample decides. Choose another recipe, or another limit.",
+        ),
+    ],
+)
+def test_a_limit_inside_the_interval_is_undecided(wanted: Gate, message: str, help: str) -> None:
+    expected = (Code.GATE_UNDECIDED, f"`{wanted.metric}` of `assistant-1.4.0-int4` {message}", help)
+    assert answers(wanted, MEASURED.quality) == [expected]
+
+
+def test_a_sample_too_small_for_an_interval_decides_nothing_but_failure() -> None:
+    quality = Quality({"tokens": 200}, {"klDivergenceP99": Figure(0.05, 0.02, None)})
+    assert answers(gate("klDivergenceP99", "max", 0.5), quality) == [
+        (
+            Code.GATE_UNDECIDED,
+            "`klDivergenceP99` of `assistant-1.4.0-int4` is 0.05 nats, but 200 tokens are too few to give it an "
+            "interval of confidence; the gate wants at most 0.5 nats.",
+            f"It takes 368 tokens at least, and more where they are alike. {MORE}",
+        )
+    ]
+    [(code, message, _)] = answers(gate("klDivergenceP99", "max", 0.04), quality)
+    assert (code, message) == (
+        Code.GATE_FAILED,
+        "`klDivergenceP99` of `assistant-1.4.0-int4` is 0.05 nats; the gate wants at most 0.04 nats.",
+    )
+
+
+def test_what_a_baseline_out_of_reach_leaves_unknown_is_undecided() -> None:
+    quality = Quality({"tokens": 4096}, {"perplexity": Figure(12.5, 12, 13)}, digest("7"))
+    assert answers(gate("perplexity", "max", 14), quality) == []
+    assert answers(gate("klDivergence", "max", 1), quality) == [
+        (
+            Code.GATE_UNDECIDED,
+            f"`klDivergence` of `assistant-1.4.0-int4` is not known: `{digest('7')}`, which is deployed, is not in the "
+            "store or has another tokenizer.",
+            "Compile where the store has that artifact, or compare with the model as it came: `baseline: source`.",
+        )
+    ]
+
+
+def test_two_texts_have_no_rank_correlation() -> None:
+    encoder = replace(MODEL, task="embeddings")
+    quality = Quality({"texts": 2}, {"cosineMean": Figure(1.0, 1.0, 1.0)})
+    assert answers(gate("rankCorrelation", "min", 0.9), quality, encoder) == [
+        (
+            Code.GATE_UNDECIDED,
+            "`rankCorrelation` of `assistant-1.4.0-int4` cannot be measured on 2 texts.",
+            "Add texts to the model's evaluation data.",
+        )
+    ]
+
+
+IMPOSSIBLE = [
+    (
+        gate("cosineMin", "min", 0.9),
+        "text-generation",
+        "`cosineMin` is no metric of text-generation, which is what `assistant@1.4.0` is for.",
+        "The metrics of text-generation are `perplexity`, `perplexityRatio`, `klDivergence`, `klDivergenceP99`, "
+        "`topOneAgreement`, `taskAccuracy`, `size`, `tokensPerSecond`, `latency`, `peakMemory`.",
+    ),
+    (
+        gate("tokensPerSecond", "min", 0.9),
+        "embeddings",
+        "`tokensPerSecond` is no metric of embeddings, which is what `assistant@1.4.0` is for.",
+        "The metrics of embeddings are `cosineMean`, `cosineMin`, `rankCorrelation`, `neighbourAgreement`, `size`, "
+        "`latency`, `peakMemory`.",
+    ),
+    (
+        gate("labelAgreement", "min", 1.0),
+        "text-classification",
+        "No sample can show that `labelAgreement` is 100.0%, even one without an exception.",
+        "Ask for a little less, such as 99.5%.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wanted", "task", "message", "help"), IMPOSSIBLE)
+def test_a_gate_that_no_result_can_pass_is_found_before_and_after(
+    wanted: Gate, task: str, message: str, help: str
+) -> None:
+    model = replace(MODEL, task=task)
+    expected = (Code.IMPOSSIBLE_GATE, message, help)
+    assert answers(wanted, Quality({"texts": 9}, {}), model) == [expected]
+    fleet = fleet_of(replace(RUN, model=model, recipe=replace(RECIPE, gates=(wanted,))))
+    assert [(d.code, d.message, d.help) for d in impossible_gates([fleet, fleet], None)] == [expected]
+
+
+def test_a_cosine_of_one_is_possible() -> None:
+    model = replace(MODEL, task="embeddings")
+    fleet = fleet_of(replace(RUN, model=model, recipe=replace(RECIPE, gates=(gate("cosineMin", "min", 1.0),))))
+    assert impossible_gates([fleet], None) == []
+
+
+def test_task_accuracy_takes_prompts(tmp_path: Path) -> None:
+    wanted = gate("taskAccuracy", "min", 0.5)
+    fleet = fleet_of(replace(RUN, recipe=replace(RECIPE, gates=(wanted,))))
+    message = "`taskAccuracy` is measured on lines with a `prompt`, and `data/a.jsonl` has none."
+    data = tmp_path / MODEL.evaluation_data
+    assert impossible_gates([fleet], None) == impossible_gates([fleet], tmp_path) == []  # no data to look at
+    data.parent.mkdir()
+    data.write_text('{"text": "prompt"}\n{"prompt": "broken\n{"prompt": 1}\n')
+    assert [(d.code, d.message) for d in impossible_gates([fleet], tmp_path)] == [(Code.IMPOSSIBLE_GATE, message)]
+    data.write_text('{"text": "a"}\n{"prompt": "a", "answer": "b"}\n')
+    assert impossible_gates([fleet], tmp_path) == []
+    [(code, said, _)] = answers(wanted, Quality({"tokens": 9}, {}))
+    assert (code, said) == (Code.IMPOSSIBLE_GATE, message)
+    found = Quality({"tokens": 9, "prompts": 400}, {"taskAccuracy": Figure(0.6, 0.55, 0.65)})
+    assert answers(wanted, found) == []

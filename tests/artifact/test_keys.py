@@ -23,7 +23,7 @@ WITH_FILES = Recipe("r", (OPTIMIZE, replace(INT4, files=(StepFile("calibrate.dat
 def _keys(workspace: Path, recipe: Recipe = SMALL, tools: Tools = TOOLS) -> list[str]:
     """Of the results of each step."""
     fleets = [fleet_of(replace(RUN, recipe=recipe))]
-    sources, diagnostics = fingerprint(workspace, fleets, {})
+    sources, diagnostics = fingerprint(workspace, workspace / "no-store", fleets, {})
     assert diagnostics == []
     [action] = plan(fleets, sources, Baseline(), tools).actions
     return [action.inputs.after(number + 1) for number in range(len(recipe.steps))]

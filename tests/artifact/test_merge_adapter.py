@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from compiler.artifact import weights
 from compiler.artifact.decoder import Decoder
 from compiler.artifact.steps.lora import merge
-from tests.artifact import tiny, tiny_encoder
+from tests.artifact import encoder_layer, tiny
 from tests.artifact.adapters import PREFIX, merge_into, pair, write_adapter
 from tests.artifact.stepping import chained
 
@@ -93,7 +93,7 @@ QUERY = "encoder.layer.0.attention.self.query"
 
 def encoder(folder: Path) -> Path:
     folder.mkdir()
-    (folder / "model.onnx").write_bytes(tiny_encoder.graph(tiny_encoder.weights()).SerializeToString())
+    (folder / "model.onnx").write_bytes(encoder_layer.graph(encoder_layer.weights()).SerializeToString())
     return folder
 
 
@@ -102,7 +102,7 @@ def test_names_may_have_more_in_front(tmp_path: Path, module: str) -> None:
     parts = pair(8, 8, 2)
     merge_into(encoder(tmp_path / "m"), write_adapter(tmp_path / "a", {module: parts}), tmp_path / "made")
     made = arrays(tmp_path / "made")[f"{QUERY}.weight"]
-    np.testing.assert_allclose(made, tiny_encoder.weights()[f"{QUERY}.weight"] + change(parts), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(made, encoder_layer.weights()[f"{QUERY}.weight"] + change(parts), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("module", ["attention.self.query", QUERY.replace("0", "1"), QUERY.replace("self", "cross")])

@@ -9,15 +9,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.artifact import tiny, tiny_encoder
+from tests.artifact import encoder_layer, tiny
+from tests.artifact.encoder_layer import ATTENTION, HEADS, SIZE
 from tests.artifact.pruned import DOWN, OUT, arrays, norms, output, plain, prune, run, without, write
-from tests.artifact.tiny_encoder import ATTENTION, HEADS, SIZE
 
 
 @pytest.mark.parametrize("computed", [False, True], ids=["constant-shapes", "computed-shapes"])
 def test_heads_of_an_encoder(tmp_path: Path, computed: bool) -> None:
-    weights = tiny_encoder.weights()
-    model = tiny_encoder.graph(weights, computed_shapes=computed)
+    weights = encoder_layer.weights()
+    model = encoder_layer.graph(weights, computed_shapes=computed)
     result = run(write(tmp_path / "m", model), prune("heads", 0.5))
     [[layer]] = [report["layers"] for report in result["reports"]]
     value, out = weights[f"{ATTENTION}.self.value.weight"], weights[OUT]
@@ -25,7 +25,7 @@ def test_heads_of_an_encoder(tmp_path: Path, computed: bool) -> None:
     removed = sorted(np.argsort(scores)[:2].tolist())
     assert layer == {"node": "/context", "before": 4, "after": 2, "removed": removed}
     made = tmp_path / "made" / "model.onnx"
-    feeds = tiny_encoder.feeds()
+    feeds = encoder_layer.feeds()
     np.testing.assert_allclose(output(made, feeds), output(without(model, OUT, removed, SIZE), feeds), atol=1e-5)
     shapes = {name: array.shape for name, array in arrays(made).items()}
     assert {shapes[f"{ATTENTION}.self.{part}.{kind}"] for part in ("query", "key", "value") for kind in ("bias",)} == {
@@ -40,8 +40,8 @@ def test_heads_of_an_encoder(tmp_path: Path, computed: bool) -> None:
 
 
 def test_neurons_of_an_encoder(tmp_path: Path) -> None:
-    weights = tiny_encoder.weights()
-    model = tiny_encoder.graph(weights)
+    weights = encoder_layer.weights()
+    model = encoder_layer.graph(weights)
     result = run(write(tmp_path / "m", model), prune("neurons", 0.34))
     scores = norms(weights["encoder.layer.0.intermediate.dense.weight"], 0) * norms(weights[DOWN], 1)
     removed = sorted(np.argsort(scores)[:4].tolist())
@@ -49,7 +49,7 @@ def test_neurons_of_an_encoder(tmp_path: Path) -> None:
         {"layers": [{"node": "/encoder.layer.0.output.dense.MatMul", "before": 12, "after": 8, "removed": removed}]}
     ]
     made = tmp_path / "made" / "model.onnx"
-    feeds = tiny_encoder.feeds()
+    feeds = encoder_layer.feeds()
     np.testing.assert_allclose(output(made, feeds), output(without(model, DOWN, removed), feeds), atol=1e-5)
     shapes = {name: array.shape for name, array in arrays(made).items()}
     assert shapes["encoder.layer.0.intermediate.dense.weight"] == (8, 8)
@@ -58,11 +58,11 @@ def test_neurons_of_an_encoder(tmp_path: Path) -> None:
 
 
 def test_heads_and_neurons_one_after_the_other(tmp_path: Path) -> None:
-    model = tiny_encoder.graph(tiny_encoder.weights())
+    model = encoder_layer.graph(encoder_layer.weights())
     result = run(write(tmp_path / "m", model), prune("neurons", 0.5), prune("heads", 0.25))
     neurons, heads = (report["layers"][0]["removed"] for report in result["reports"])
-    expected = output(without(without(model, DOWN, neurons), OUT, heads, SIZE), tiny_encoder.feeds())
-    np.testing.assert_allclose(output(tmp_path / "made" / "model.onnx", tiny_encoder.feeds()), expected, atol=1e-5)
+    expected = output(without(without(model, DOWN, neurons), OUT, heads, SIZE), encoder_layer.feeds())
+    np.testing.assert_allclose(output(tmp_path / "made" / "model.onnx", encoder_layer.feeds()), expected, atol=1e-5)
 
 
 def test_a_chain_of_gemms_shrinks_on_both_sides_of_its_middle(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_chain_of_gemms_shrinks_on_both_sides_of_its_middle(tmp_path: Path) ->
     ],
 )
 def test_a_matrix_that_another_node_reads_stays(tmp_path: Path, method: str, weight: str, what: str) -> None:
-    model = tiny_encoder.graph(tiny_encoder.weights())
+    model = encoder_layer.graph(encoder_layer.weights())
     model.graph.node.append(helper.make_node("Transpose", [weight], ["y2"]))
     model.graph.output.append(helper.make_tensor_value_info("y2", TensorProto.FLOAT, None))
     result = run(write(tmp_path / "m", model), prune(method, 0.5))
@@ -114,7 +114,7 @@ def test_a_matrix_that_another_node_reads_stays(tmp_path: Path, method: str, wei
 
 
 def test_a_mask_that_differs_from_head_to_head_stands_in_the_way(tmp_path: Path) -> None:
-    model = tiny_encoder.graph(tiny_encoder.weights())
+    model = encoder_layer.graph(encoder_layer.weights())
     model.graph.initializer.append(numpy_helper.from_array(np.zeros((1, HEADS, 5, 5), np.float32), "bias"))
     masked = next(node for node in model.graph.node if node.output[0] == "masked")
     masked.input[1] = "bias"
@@ -123,7 +123,7 @@ def test_a_mask_that_differs_from_head_to_head_stands_in_the_way(tmp_path: Path)
 
 
 def test_neurons_that_are_an_output_of_the_graph_stay(tmp_path: Path) -> None:
-    model = tiny_encoder.graph(tiny_encoder.weights())
+    model = encoder_layer.graph(encoder_layer.weights())
     model.graph.output.append(helper.make_tensor_value_info("gelu", TensorProto.FLOAT, None))
     result = run(write(tmp_path / "m", model), prune("neurons", 0.5))
     assert result["refused"] == "STEP_INAPPLICABLE"
@@ -137,7 +137,7 @@ def test_neurons_that_are_an_output_of_the_graph_stay(tmp_path: Path) -> None:
     ],
 )
 def test_a_share_that_leaves_nothing_is_refused(tmp_path: Path, method: str, share: float, why: str) -> None:
-    model = tiny_encoder.graph(tiny_encoder.weights())
+    model = encoder_layer.graph(encoder_layer.weights())
     result = run(write(tmp_path / "m", model), prune(method, share))
     assert result == {"failed": 0, "refused": "STEP_INAPPLICABLE", "reason": why}
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from compiler.artifact import texts
+from compiler.artifact.texts import Entry
 from compiler.base.codes import Code
 from tests.values import MODEL
 
 FORM = "The line is not an object with a string `text`."
+CHOICES = "`choices` is not a list of two texts or more."
+NO_ANSWER = "The line has a `prompt` and no `answer`, which is a text."
+NO_LABEL = "The line has no `label`: a text, or the label's number."
+ANSWER = "`answer` is not the number of one of the `choices`, 0 to 1."
 
 
 def found(workspace: Path, data: bytes) -> list[tuple[Code, str, str]]:
@@ -40,6 +48,59 @@ def test_reads_every_text_and_skips_blank_lines(tmp_path: Path) -> None:
 def test_a_bad_line_is_told_with_its_place(tmp_path: Path, line: bytes, message: str) -> None:
     data = b'{"text": "good"}\n\n' + line + b"\n"
     assert found(tmp_path, data) == [(Code.BAD_EVALUATION_DATA, message, "data/a.jsonl:3:1")]
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "message"),
+    [
+        ("text-generation", {"prompt": "a"}, NO_ANSWER),
+        (
+            "text-generation",
+            {"prompt": "a", "answer": " "},
+            "The line has a `prompt` and no `answer`, which is a text.",
+        ),
+        ("text-generation", {"prompt": "a", "answer": 1}, NO_ANSWER),
+        ("text-generation", {"prompt": "a", "choices": ["b"], "answer": 0}, CHOICES),
+        ("text-generation", {"prompt": "a", "choices": ["b", ""], "answer": 0}, CHOICES),
+        ("text-generation", {"prompt": "a", "choices": "bc", "answer": 0}, CHOICES),
+        ("text-generation", {"prompt": "a", "choices": ["b", "c"], "answer": 2}, ANSWER),
+        ("text-generation", {"prompt": "a", "choices": ["b", "c"], "answer": -1}, ANSWER),
+        ("text-generation", {"prompt": "a", "choices": ["b", "c"], "answer": True}, ANSWER),
+        ("text-generation", {"prompt": "a", "choices": ["b", "c"], "answer": "b"}, ANSWER),
+        ("embeddings", {"prompt": "a", "answer": "b"}, FORM),
+        ("text-classification", {"text": "a"}, NO_LABEL),
+        ("text-classification", {"text": "a", "label": 1.5}, NO_LABEL),
+        (
+            "text-classification",
+            {"text": "a", "label": False},
+            "The line has no `label`: a text, or the label's number.",
+        ),
+        ("text-classification", {"label": "a"}, FORM),
+    ],
+)
+def test_a_line_that_the_task_cannot_use_is_told(task: str, line: dict[str, Any], message: str, tmp_path: Path) -> None:
+    model = replace(MODEL, task=task)
+    path = tmp_path / model.evaluation_data
+    path.parent.mkdir()
+    path.write_text(json.dumps({"text": "good", "label": 0}) + "\n" + json.dumps(line) + "\n")
+    assert [(d.message, str(d.span)) for d in texts.check(tmp_path, model)] == [(message, "data/a.jsonl:2:1")]
+
+
+def test_every_kind_of_line_is_read_as_the_task_uses_it(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [
+        {"text": "a", "label": "x", "prompt": None},
+        {"prompt": "b", "answer": "c"},
+        {"prompt": "d", "choices": ["e", "f"], "answer": 1},
+    ]
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert list(texts.entries(path, "text-generation")) == [
+        Entry(text="a"), Entry(prompt="b", answer="c"), Entry(prompt="d", answer=1, choices=("e", "f")),
+    ]  # fmt: skip
+    assert list(texts.read(path)) == ["a"]
+    path.write_text(json.dumps(lines[0]) + '\n{"text": "b", "label": 2}\n')
+    assert list(texts.entries(path, "text-classification")) == [Entry(text="a", label="x"), Entry(text="b", label=2)]
+    assert list(texts.entries(path, "embeddings")) == [Entry(text="a"), Entry(text="b")]
 
 
 def test_several_bad_lines_are_told_together_but_not_all_of_many(tmp_path: Path) -> None:

@@ -1,102 +1,97 @@
-"""One layer of an encoder as exporters write it: attention in plain nodes, then a feed-forward layer with GELU.
+"""An encoder and a classifier small enough to compute by hand: the mean of the words' vectors, times a matrix.
 
-    x + Attention(x) = y,   y + GELU(y · I + i) · O + o
-
-Without norms, so that what a unit adds to the output can be told. 8 wide, 4 heads of 2, 12 neurons.
+embedding: [E[id] for id in ids]    one vector for each token, `last_hidden_state`
+classifier: mean(E[ids]) · W        one score for each label, `logits`
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers
 
-WIDTH, HEADS, NEURONS = 8, 4, 12
-SIZE = WIDTH // HEADS
-ATTENTION = "encoder.layer.0.attention"
+from tests.artifact.tiny import HIDDEN, WORDS
 
-
-def weights(seed: int = 5) -> dict[str, Any]:
-    draw = np.random.default_rng(seed).standard_normal
-    shapes = {
-        **{f"{ATTENTION}.self.{part}.weight": (WIDTH, WIDTH) for part in ("query", "key", "value")},
-        **{f"{ATTENTION}.self.{part}.bias": (WIDTH,) for part in ("query", "key", "value")},
-        f"{ATTENTION}.output.dense.weight": (WIDTH, WIDTH),
-        f"{ATTENTION}.output.dense.bias": (WIDTH,),
-        "encoder.layer.0.intermediate.dense.weight": (WIDTH, NEURONS),
-        "encoder.layer.0.intermediate.dense.bias": (NEURONS,),
-        "encoder.layer.0.output.dense.weight": (NEURONS, WIDTH),
-        "encoder.layer.0.output.dense.bias": (WIDTH,),
-    }
-    return {name: draw(shape).astype(np.float32) for name, shape in shapes.items()}
+LABELS = ("calm", "cross", "glad")
 
 
-def graph(values: Mapping[str, Any], *, computed_shapes: bool = False) -> Any:
-    """Input `x` (batch × tokens × width) and a mask `m` of 0 and -10000 (batch × 1 × 1 × tokens), output `y`.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    embeddings: Any
+    labels: Any
 
-    With `computed_shapes` batch and tokens of a Reshape come from a Shape node and are joined to constants.
-    """
-    nodes: list[Any] = []
-    constants = {
-        "root": np.array(np.sqrt(SIZE), np.float32),
-        "sqrt2": np.array(np.sqrt(2), np.float32),
-        "one": np.array(1, np.float32),
-        "half": np.array(0.5, np.float32),
-    }
+    @classmethod
+    def random(cls, seed: int = 7) -> Weights:
+        draw = np.random.default_rng(seed).standard_normal
+        return cls(draw((len(WORDS), HIDDEN)).astype(np.float32), draw((HIDDEN, len(LABELS))).astype(np.float32))
 
-    def add(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        nodes.append(helper.make_node(kind, inputs, [output], name=f"/{output}", **attributes))
-        return output
-
-    def linear(data: str, name: str) -> str:
-        product = add("MatMul", [data, f"{name}.weight"], f"{name}.MatMul")
-        return add("Add", [f"{name}.bias", product], f"{name}.Add")
-
-    def shape(name: str, tail: list[int]) -> str:
-        """Constant, or joined to the sizes of the input. Who asks twice gets the same."""
-        if not computed_shapes:
-            constants[name] = np.array([0, 0, *tail])
-        elif name not in [node.output[0] for node in nodes]:
-            constants.update({f"number{value}": np.array([value]) for value in tail})
-            add("Concat", ["ends", *(f"number{value}" for value in tail)], name, axis=0)
-        return name
-
-    if computed_shapes:
-        add("Shape", ["x"], "ends", start=0, end=2)
-    turned = {}
-    for part, order in (("query", [0, 2, 1, 3]), ("key", [0, 2, 3, 1]), ("value", [0, 2, 1, 3])):
-        heads = add(
-            "Reshape", [linear("x", f"{ATTENTION}.self.{part}"), shape("heads_shape", [HEADS, SIZE])], f"{part}_heads"
+    def nudged(self, by: float) -> Weights:
+        draw = np.random.default_rng(1).standard_normal
+        return Weights(
+            self.embeddings + np.float32(by) * draw(self.embeddings.shape).astype(np.float32),
+            self.labels + np.float32(by) * draw(self.labels.shape).astype(np.float32),
         )
-        turned[part] = add("Transpose", [heads], f"{part}_turned", perm=order)
-    scores = add("Div", [add("MatMul", [turned["query"], turned["key"]], "products"), "root"], "scaled")
-    probabilities = add("Softmax", [add("Add", [scores, "m"], "masked")], "probabilities", axis=-1)
-    context = add("MatMul", [probabilities, turned["value"]], "context")
-    context = add("Transpose", [context], "context_turned", perm=[0, 2, 1, 3])
-    context = add("Reshape", [context, shape("context_shape", [WIDTH])], "context_joined")
-    middle = add("Add", [linear(context, f"{ATTENTION}.output.dense"), "x"], "middle")
-    inner = linear(middle, "encoder.layer.0.intermediate.dense")
-    erf = add("Add", [add("Erf", [add("Div", [inner, "sqrt2"], "divided")], "erf"), "one"], "raised")
-    gelu = add("Mul", [add("Mul", [inner, erf], "gated"), "half"], "gelu")
-    add("Add", [linear(gelu, "encoder.layer.0.output.dense"), "middle"], "y")
-    sizes = ["batch", "tokens", WIDTH]
+
+    def embedding(self, text: str) -> Any:
+        """Of length 1, float64."""
+        vector = self._mean(text)
+        return vector / np.linalg.norm(vector)
+
+    def scores(self, text: str) -> Any:
+        return self._mean(text) @ self.labels
+
+    def _mean(self, text: str) -> Any:
+        ids = [WORDS.index(word) for word in text.split()]
+        return self.embeddings.astype(np.float64)[ids].mean(axis=0)
+
+
+def write_encoder(folder: Path, weights: Weights | None = None) -> Path:
+    weights = weights or Weights.random()
+    nodes = [helper.make_node("Gather", ["E", "input_ids"], ["last_hidden_state"], name="/gather")]
+    shape = ["batch", "tokens", weights.embeddings.shape[1]]
+    return _write(folder, nodes, {"E": weights.embeddings}, ("last_hidden_state", shape))
+
+
+def write_classifier(folder: Path, weights: Weights | None = None) -> Path:
+    weights = weights or Weights.random()
+    nodes = [
+        helper.make_node("Gather", ["E", "input_ids"], ["hidden"], name="/gather"),
+        helper.make_node("ReduceMean", ["hidden"], ["pooled"], name="/mean", axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["pooled", "W"], ["logits"], name="/labels"),
+    ]
+    names = {str(number): name for number, name in enumerate(LABELS)}
+    constants = {"E": weights.embeddings, "W": weights.labels}
+    made = _write(folder, nodes, constants, ("logits", ["batch", weights.labels.shape[1]]))
+    (made / "config.json").write_text(json.dumps({"id2label": names}))
+    return made
+
+
+def _write(folder: Path, nodes: list[Any], constants: dict[str, Any], output: tuple[str, list[Any]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = ["batch", "tokens"]
     body = helper.make_graph(
         nodes,
-        "encoder",
+        "tiny",
         [
-            helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes),
-            helper.make_tensor_value_info("m", TensorProto.FLOAT, ["batch", 1, 1, "tokens"]),
+            helper.make_tensor_value_info("input_ids", TensorProto.INT64, tokens),
+            helper.make_tensor_value_info("attention_mask", TensorProto.INT64, tokens),
         ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, sizes)],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in {**values, **constants}.items()],
+        [helper.make_tensor_value_info(output[0], TensorProto.FLOAT, output[1])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
 
 
-def feeds(seed: int = 1) -> dict[str, Any]:
-    draw = np.random.default_rng(seed).standard_normal
-    mask = np.zeros((2, 1, 1, 5), np.float32)
-    mask[1, 0, 0, 3:] = -10000
-    return {"x": draw((2, 5, WIDTH)).astype(np.float32), "m": mask}
+def write_labelled(path: Path, texts: list[tuple[str, str | int]]) -> Path:
+    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts))
+    return path

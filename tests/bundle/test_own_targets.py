@@ -49,7 +49,7 @@ def test_a_workspace_adds_a_target(tmp_path: Path) -> None:
     assert diagnostics == []
     (bundle,) = bundles.bundles
     assert bundle.folder == "shops/pi/note"
-    assert sorted(bundle.files) == ["SHA256SUMS", "artifacts.json", "note.txt"]
+    assert sorted(bundle.files) == ["SHA256SUMS", "artifacts.json", "golden.json", "note.txt"]
     assert bundle.files["note.txt"] == b"note: chat on amd64\nnote: search.v2 on amd64\n"
 
 
@@ -58,7 +58,7 @@ def test_a_workspace_replaces_a_target(tmp_path: Path) -> None:
     bundles, diagnostics = compiled(tmp_path, using("systemd", TWO_RUNS))
     assert diagnostics == []
     (bundle,) = bundles.bundles
-    assert sorted(bundle.files) == ["SHA256SUMS", "artifacts.json", "chat.txt", "search.v2.txt"]
+    assert sorted(bundle.files) == ["SHA256SUMS", "artifacts.json", "chat.txt", "golden.json", "search.v2.txt"]
     assert bundle.files["chat.txt"] == b"own"
 
 
@@ -236,7 +236,7 @@ targets/note/target.yaml:3:12: error SLM705 output-clash: Two outputs have the s
       - {path: note.txt, template: note.j2, per: run}
                ^^^^^^^^
   `note.txt` and `note.txt` cannot stand in one bundle.
-  help: Give each file its own path (`artifacts.json` and `SHA256SUMS` are slmc's); with `per: run`, use `run.name`.
+  help: Paths differ (`artifacts.json`, `golden.json`, `SHA256SUMS` are slmc's); with `per: run`, use `run.name`.
 """,
     ),
     "place of the checksums": (
@@ -247,7 +247,7 @@ targets/note/target.yaml:3:12: error SLM705 output-clash: Two outputs have the s
       - {path: SHA256SUMS/note.txt, template: note.j2}
                ^^^^^^^^^^^^^^^^^^^
   `SHA256SUMS/note.txt` and `SHA256SUMS` cannot stand in one bundle.
-  help: Give each file its own path (`artifacts.json` and `SHA256SUMS` are slmc's); with `per: run`, use `run.name`.
+  help: Paths differ (`artifacts.json`, `golden.json`, `SHA256SUMS` are slmc's); with `per: run`, use `run.name`.
 """,
     ),
 }

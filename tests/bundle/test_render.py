@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from compiler.artifact.artifact import Answer, Golden
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
@@ -85,6 +87,83 @@ def test_artifacts_json_lists_each_artifact_once_with_its_runs() -> None:
             }
         ]
     }
+
+
+def test_golden_json_has_the_answers_of_each_artifact_once_with_its_runs() -> None:
+    bundle, *_ = rendered(SCENARIOS["two-runs-amd64"]).bundles
+    assert json.loads(bundle.files["golden.json"]) == {
+        "artifacts": [
+            {
+                "name": "assistant-1.4.0-int4",
+                "digest": digest("c"),
+                "runs": ["chat", "search.v2"],
+                "task": "text-generation",
+                "tolerance": 0.1,
+                "answers": [
+                    {
+                        "prompt": "Once upon",
+                        "continuation": " a time",
+                        "tokens": [264, 892],
+                        "firstTokens": [264, 290, 13],
+                        "logProbabilities": [-0.31, -1.9, -3.25],
+                    },
+                    {
+                        "prompt": 'The "end" of [\n1\n]',
+                        "continuation": "",
+                        "tokens": [],
+                        "firstTokens": [13, 264, 290],
+                        "logProbabilities": [-1.2, -1.25, -4.0],
+                    },
+                ],
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("golden", "expected"),
+    [
+        (
+            Golden("embeddings", 0.005, (Answer("a", values=(0.5, -0.1)), Answer("b", values=(1e-05, 0.0))), (0.99,)),
+            {
+                "answers": [{"text": "a", "components": [0.5, -0.1]}, {"text": "b", "components": [1e-05, 0.0]}],
+                "cosines": [0.99],
+            },
+        ),
+        (
+            Golden("text-classification", 0.05, (Answer("a", "SPAM", (), (1, 0), (-0.1, -2.3)), Answer("b"))),
+            {
+                "answers": [
+                    {"text": "a", "label": "SPAM", "labels": [1, 0], "logProbabilities": [-0.1, -2.3]},
+                    {"text": "b", "label": None, "labels": [], "logProbabilities": []},
+                ]
+            },
+        ),
+    ],
+)
+def test_golden_json_of_encoders(golden: Golden, expected: dict[str, Any]) -> None:
+    targets, _ = check_targets(REPOSITORY, [PLAIN])
+    artifacts = artifacts_of(golden=golden)
+    bundle, *_ = render(targets, [PLAIN], artifacts, check([PLAIN], artifacts)[0], {"shops": 0}).bundles
+    (entry,) = json.loads(bundle.files["golden.json"])["artifacts"]
+    assert entry == expected | {
+        "name": "assistant-1.4.0-int4",
+        "digest": digest("c"),
+        "runs": ["chat"],
+        "task": golden.task,
+        "tolerance": golden.tolerance,
+    }
+
+
+def test_an_artifact_without_golden_answers_has_no_such_file_and_another_fingerprint() -> None:
+    targets, _ = check_targets(REPOSITORY, [PLAIN])
+    found = []
+    for artifacts in (artifacts_of(), artifacts_of(golden=None)):
+        bundle, *_ = render(targets, [PLAIN], artifacts, check([PLAIN], artifacts)[0], {"shops": 0}).bundles
+        found.append(("golden.json" in bundle.files, bundle.fingerprint))
+    (with_it, one), (without, other) = found
+    assert (with_it, without) == (True, False)
+    assert one != other
 
 
 def test_a_cohort_without_runs_has_no_bundle_but_stands_in_the_index() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.artifact.artifact import Artifact, Artifacts, File, Speed
+from compiler.artifact.gates import Miss
 from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
 from compiler.fit.choose import Candidate, Decision, choose, decided
-from compiler.fleet.graph import Fleet, Recipe
+from compiler.fleet.graph import Fleet, Gate, Recipe
 from tests.values import ARTIFACT, CLASS, MIB, MODEL, PLACE, RUN, SHAPE, digest, fleet_of
 
 NAMES = ("small", "fast", "good")
@@ -38,6 +40,11 @@ def fleet(minimize: str) -> Fleet:
     return fleet_of(replace(RUN, recipe=choice))
 
 
+def missing(why: str, *names: str) -> dict[str, list[Miss]]:
+    miss = Miss(Gate("size", "max", 1.0, PLACE), Diagnostic(Code.GATE_FAILED, f"{why}.", PLACE))
+    return {f"assistant-1.4.0-{name}": [miss] for name in names}
+
+
 def candidates(**dropped: str) -> tuple[Candidate, ...]:
     return tuple(Candidate(name, digest(ENTRY[name][0]), dropped.get(name, "")) for name in NAMES)
 
@@ -65,10 +72,10 @@ def test_each_aim_has_its_own_best() -> None:
 
 
 def test_what_fails_a_gate_or_does_not_fit_is_dropped_with_the_reason() -> None:
-    failed = {"assistant-1.4.0-small": "`size` of it is too large"}
+    missed = missing("`size` of it is too large", "small")
     tight = fleet("size")
     cohort = replace(tight.cohorts[0], device_class=replace(CLASS, storage=1400 * MIB))
-    (_, decisions), _ = choose([replace(tight, cohorts=(cohort,))], ARTIFACTS, failed, ())
+    (_, decisions), _ = choose([replace(tight, cohorts=(cohort,))], ARTIFACTS, missed, ())
     assert decisions == (
         decision(
             "size",
@@ -80,10 +87,9 @@ def test_what_fails_a_gate_or_does_not_fit_is_dropped_with_the_reason() -> None:
 
 
 def test_none_left_is_an_error_with_every_reason() -> None:
-    failed = {one.name: "`klDivergence` is too large" for one in ARTIFACTS.artifacts.values()}
-    del failed["assistant-1.4.0-good"]
+    missed = missing("`klDivergence` is too large", "small", "fast")
     rest = Artifacts({name: one for name, one in ARTIFACTS.artifacts.items() if not name.endswith("good")}, {})
-    (fleets, decisions), (finding,) = choose([fleet("size")], rest, failed, ())
+    (fleets, decisions), (finding,) = choose([fleet("size")], rest, missed, ())
     assert (fleets, decisions) == ((fleet("size"),), ())
     assert (finding.code, finding.span) == (Code.NO_CANDIDATE, PLACE)
     assert finding.message == (
@@ -104,8 +110,8 @@ def test_a_decision_of_the_lock_stays_while_its_candidates_do() -> None:
 
 
 def test_a_decision_whose_recipe_is_dropped_now_is_made_anew() -> None:
-    failed = {"assistant-1.4.0-small": "too bad"}
-    (_, decisions), _ = choose([fleet("size")], ARTIFACTS, failed, (decision("size", "small"),))
+    missed = missing("too bad", "small")
+    (_, decisions), _ = choose([fleet("size")], ARTIFACTS, missed, (decision("size", "small"),))
     assert decisions == (decision("size", "fast", small="too bad"),)
 
 
@@ -132,3 +138,9 @@ def test_each_class_has_a_decision_of_its_own() -> None:
     assert decisions == (on_box, decision("size", "good"))
     assert [cohort.runs[0].recipe.name for cohort in fleets[0].cohorts] == ["good", "small"]
     assert decided([both], decisions)[0].cohorts[0].runs[0].recipe.name == "good"
+
+
+def test_a_gate_on_this_machine_is_named_without_its_figure() -> None:
+    slow = Miss(Gate("tokensPerSecond", "min", 30.0, PLACE), Diagnostic(Code.GATE_FAILED, "It is 20.", PLACE))
+    (_, decisions), _ = choose([fleet("size")], ARTIFACTS, {"assistant-1.4.0-small": [slow]}, ())
+    assert decisions == (decision("size", "fast", small="the build did not hold `tokensPerSecond`"),)

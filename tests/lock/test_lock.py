@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact.artifact import Speed
+from compiler.artifact.artifact import Answer, Figure, Golden, Quality, Speed
 from compiler.base.codes import Code
 from compiler.fit.choose import Candidate, Decision
 from compiler.fleet.fingerprint import Inputs
@@ -46,6 +46,18 @@ def test_lock_survives_its_file(tmp_path: Path) -> None:
     assert read(path) == (lock(), [])
 
 
+def test_what_an_artifact_without_golden_answers_has_survives_too(tmp_path: Path) -> None:
+    quality = Quality(
+        {"texts": 12}, {"cosineMin": Figure(0.9512, None, None), "f1": Figure(1.0, 0.9, 1.0)}, digest("7")
+    )
+    answers = (Answer("a", "", (), (), (0.5, -0.25)), Answer("b", "", (), (), (1.0, 0.0)))
+    golden = Golden("embeddings", 0.005, answers, (0.99,))
+    for found in (None, golden):
+        made = make(Made(planned(), artifacts_of(quality=quality, golden=found), TOOLS), COMMITTED)
+        (tmp_path / "slmc.lock").write_bytes(dump(made))
+        assert read(tmp_path / "slmc.lock") == (made, [])
+
+
 def test_what_depends_on_the_machine_stays_out() -> None:
     speed = Speed(tokens_per_second=812.3, peak_memory=100, host="a processor")
     plain = make(Made(planned(), artifacts_of(), TOOLS), COMMITTED)
@@ -78,11 +90,11 @@ def test_lock_stands_in_for_absent_models() -> None:
     [
         ("", "1:1", "Expecting value."),
         ("<<<<<<< HEAD\n{}", "1:1", "Expecting value."),
-        ('{\n  "lockVersion": 1,\n', "3:1", "Expecting property name enclosed in double quotes."),
-        ('{"lockVersion": 2}', "1:1", "it has version 2, and this slmc reads 1."),
-        ('{"lockVersion": 1}', "1:1", "a key is missing, or its value has another type."),
+        ('{\n  "lockVersion": 2,\n', "3:1", "Expecting property name enclosed in double quotes."),
+        ('{"lockVersion": 3}', "1:1", "it has version 3, and this slmc reads 2."),
+        ('{"lockVersion": 2}', "1:1", "a key is missing, or its value has another type."),
         ("[]", "1:1", "a key is missing, or its value has another type."),
-        ('{"lockVersion": 1, "tools": 3}', "1:1", "a key is missing, or its value has another type."),
+        ('{"lockVersion": 2, "tools": 3}', "1:1", "a key is missing, or its value has another type."),
     ],
 )
 def test_unreadable_lock_is_reported_at_its_place(tmp_path: Path, text: str, place: str, why: str) -> None:
@@ -109,8 +121,18 @@ def test_missing_lock_is_an_empty_one(tmp_path: Path) -> None:
     ("written", "broken"),
     [
         ('"digest": "sha256:' + "c" * 64 + '"', '"digest": "../../x"'),
-        ('"perplexity": 12.5', '"perplexity": null'),
-        ('"perplexity": 12.5', '"perplexity": true'),
+        ('"value": 12.5', '"value": null'),
+        ('"value": 12.5', '"value": true'),
+        ('"low": 12.0', '"least": 12.0'),
+        ('"high": 13.0', '"high": "13.0"'),
+        ('"topOneAgreement"', '"topTwoAgreement"'),
+        ('"baseline": "source"', '"baseline": "deployed"'),
+        ('"tokens": 4096', '"tokens": null'),
+        ('"values": "-0.31 -1.9 -3.25"', '"values": "-0.31 nan -3.25"'),
+        ('"values": "-0.31 -1.9 -3.25"', '"values": [-0.31, -1.9, -3.25]'),
+        ('"tokens": "264 892"', '"tokens": "264 8.5"'),
+        ('"input": "Once upon"', '"input": 1'),
+        ('"task": "text-generation"', '"task": "translation"'),
         ('"size": 419430400', '"size": "big"'),
         ('"weightBytes": 104857600', '"weight": 104857600'),
         ('"onnxruntime": "1.32.0"', '"onnxruntime": 1.32'),

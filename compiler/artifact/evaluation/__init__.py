@@ -1,0 +1,1 @@
+"""Quality of artifacts on evaluation data, a module for each task; runs in a child process."""

@@ -1,0 +1,28 @@
+"""The texts that an encoder is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compiler.artifact import texts
+from compiler.artifact.configuration import TOKENIZER
+from compiler.artifact.encoder import MAX_TOKENS
+from compiler.artifact.evaluation.request import Request
+from compiler.artifact.texts import Entry
+
+
+def taken(request: Request, task: str) -> Iterator[Entry]:
+    """The entries with a token or more, until `max_tokens` are read; what is cut off a long text does not count."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(request.reference / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    left = request.max_tokens
+    for entry in texts.entries(request.data, task):
+        count = min(MAX_TOKENS, len(tokenizer.encode(entry.text or "").ids))
+        left -= count
+        if left < 0:
+            return
+        if count:
+            yield entry
