@@ -97,7 +97,10 @@ class QuantizeBlockwiseStep(Spec):
     scheme: Literal["int4", "int8"]
     method: Annotated[
         Literal["rtn", "k-quant", "hqq", "gptq"],
-        Field(description="How values are chosen: rounding; scales by search; by half-quadratic splitting; by data."),
+        Field(
+            description="How values are chosen: by rounding; by a search for scales; by half-quadratic "
+            "splitting (int4 only); by data. `k-quant` and `hqq` are never symmetric."
+        ),
     ] = "rtn"
     block_size: BlockSize = 32
     symmetric: Annotated[bool, Field(description="Without zero points: a little smaller and worse.")] = False

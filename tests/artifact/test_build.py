@@ -25,7 +25,7 @@ from tests.artifact import tiny
 from tests.artifact.building import (
     FAST,
     INT4,
-    INT8,
+    OPTIMIZE,
     SMALL,
     TOOLS,
     built,
@@ -127,11 +127,11 @@ def test_other_evaluation_data_or_more_tokens_measure_anew_without_building(work
 
 def test_a_step_without_effect_is_told_at_every_run(workspace: Path, store: Store) -> None:
     place = replace(PLACE, line=2)
-    twice = Recipe("twice", (INT4, replace(INT8, place=place)), (), PLACE)
+    idle = Recipe("idle", (replace(OPTIMIZE, place=place), INT4), (), PLACE)
     for _ in range(2):
-        artifacts, diagnostics, _ = built(workspace, store, twice)
+        artifacts, diagnostics, _ = built(workspace, store, idle)
         assert [(d.code, d.span) for d in diagnostics] == [(Code.STEP_IDLE, place)]
-        assert list(artifacts.artifacts) == ["assistant-1.4.0-twice"]
+        assert list(artifacts.artifacts) == ["assistant-1.4.0-idle"]
 
 
 def test_a_rebuild_that_gives_the_locked_digest_is_kept(workspace: Path, warm: Store, tmp_path: Path) -> None:
