@@ -28,7 +28,7 @@ from compiler.artifact.encoder import Encoder
 from compiler.artifact.steps.apply import apply_step
 from tests.artifact import checkpoints, tiny
 
-pytestmark = pytest.mark.converters
+pytestmark = [pytest.mark.slow, pytest.mark.converters]
 
 TEXTS = ["The pump stopped.", "Press the green button and wait for ten minutes.", "x"]
 
@@ -165,7 +165,7 @@ def test_gguf_gives_what_genai_gives(root: Path, decoder: Path, tmp_path: Path, 
     wanted = runs(ids, 0, runs.empty_cache())[0][-1]
     found = _llama(_dumped(root, tmp_path / "a" / "made" / "model.gguf", tmp_path / "dump"), ids)
     cosine = float(wanted @ found / np.linalg.norm(wanted) / np.linalg.norm(found))
-    assert cosine > {"fp32": 0.999999, "fp16": 0.99999, "int8": 0.999, "int4": 0.97}[precision]
+    assert cosine > {"fp32": 0.999999, "fp16": 0.99999, "int8": 0.999, "int4": 0.9}[precision]
 
 
 def test_a_tied_llama_has_no_output(root: Path, tmp_path: Path) -> None:
