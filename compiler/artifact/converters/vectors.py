@@ -11,10 +11,8 @@ import numpy as np
 
 from compiler.artifact.configuration import TOKENIZER
 from compiler.artifact.converters.call import call
+from compiler.artifact.converters.formats import RUNTIMES
 from compiler.artifact.encoder import MAX_TOKENS
-
-CONVERTERS = {".tflite": "litert", ".pte": "executorch", ".xml": "openvino"}
-"""By the suffix of the artifact's main file. llama.cpp (.gguf) is in no environment."""
 
 
 def embeddings(root: Path, artifact: Path, model: Path, texts: Iterable[str], scratch: Path) -> Iterator[Any]:
@@ -30,7 +28,7 @@ def embeddings(root: Path, artifact: Path, model: Path, texts: Iterable[str], sc
     tokenizer.no_truncation()
     ids = [found for text in texts if (found := tokenizer.encode(text).ids[:MAX_TOKENS])]
     request = {"artifact": str(artifact.absolute()), "ids": ids, "pad": _pad_token(model)}
-    for values in call(root, CONVERTERS[artifact.suffix], "embed", request, scratch, lambda share: None):
+    for values in call(root, RUNTIMES[artifact.suffix], "embed", request, scratch, lambda share: None):
         vector = np.array(values, np.float64)
         yield vector / np.linalg.norm(vector)
 
