@@ -52,4 +52,6 @@ def applied(name: str, parameters: dict[str, Any], source: Path, target: Path) -
     bench = {"model": str(source.parent), "scratch": str(scratch), "threads": 2, "files": {}}
     made = apply_step(name, parameters, str(source), str(target), bench, lambda share: None)
     shutil.rmtree(scratch)
+    if made.get("shape") == {}:
+        del made["shape"]
     return made

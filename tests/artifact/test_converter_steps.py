@@ -32,7 +32,7 @@ def test_a_compile_without_the_environment_names_the_command(tmp_path: Path) -> 
     [
         ("convert/litert", {}, 1, "it has to be the first step"),
         ("package/genai", {}, 2, "it has to be the first step"),
-        ("quantize/int8", {"scheme": "int8"}, 1, "the step before it made `model.gguf`"),
+        ("quantize/int8", {"scheme": "int8"}, 1, "`model.gguf` is the format of a runtime"),
         ("convert/litert", {"sequenceLength": 65}, 0, "more than the 64 tokens"),
         ("convert/executorch", {"precision": "fp16", "sequenceLength": 8}, 0, "`fp32`, `int8` and `int4` are"),
         ("convert/gguf", {}, 0, "the architecture `BertModel`"),
@@ -58,12 +58,6 @@ def test_a_source_of_another_kind_is_refused(tmp_path: Path, name: str, gone: st
     code, why = _refusal(name, {"format": name.partition("/")[2]}, folder, tmp_path)
     assert code == "STEP_INAPPLICABLE"
     assert "starts from PyTorch weights: `source` has to be a folder with `config.json`" in why
-
-
-def test_openvino_takes_a_graph(tmp_path: Path) -> None:
-    folder = checkpoints.bert(tmp_path / "m")
-    code, why = _refusal("convert/openvino", {"format": "openvino"}, folder, tmp_path, source="model.tflite")
-    assert (code, why) == ("STEP_INAPPLICABLE", "`openvino` starts from an ONNX graph, and `model.tflite` is none.")
 
 
 def _refusal(

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from compiler.artifact.encoder import Encoder
 from compiler.artifact.export import export
 from compiler.artifact.model import inspect
 from tests.artifact import tiny_bert
@@ -71,9 +73,12 @@ def renamed(old: str, new: str) -> Callable[[Any], None]:
     return change
 
 
+LENGTH = tiny_bert.POSITIONS - 1
+
+
 def fixed(graph: Any) -> None:
     for value in graph.input:
-        value.type.tensor_type.shape.dim[1].dim_value = 2
+        value.type.tensor_type.shape.dim[1].dim_value = LENGTH
 
 
 def summed(graph: Any) -> None:
@@ -155,9 +160,8 @@ def inspected(folder: Path, files: dict[str, bytes], task: str, edit: Edit) -> d
             UNSUPPORTED,
             "`model.onnx` gives values that are no finite numbers.",
         ),
-        (EMBEDDINGS, graph(fixed), UNSUPPORTED, "onnxruntime does not run `model.onnx`: …"),
         (EMBEDDINGS, graph(summed), UNSUPPORTED, "onnxruntime does not run `model.onnx`: …"),
-        (EMBEDDINGS, graph(operator), NOT_ONNX, "onnxruntime does not load `model.onnx`: …"),
+        (EMBEDDINGS, graph(operator), "CUSTOM_OPERATOR", "…"),
         (
             EMBEDDINGS,
             write("tokenizer.json", {}),
@@ -180,6 +184,20 @@ def test_what_is_wrong_is_named(
     beginning, cut, _ = message.partition("…")
     assert problem["message"].startswith(beginning)
     assert cut or problem["message"] == message
+
+
+def test_a_fixed_length_is_padded_and_hidden(tmp_path: Path, exported: dict[str, dict[str, bytes]]) -> None:
+    """The same vectors as from a graph that takes any length, of texts that are shorter."""
+    texts = ["One.", "A text of more words than that."]
+    vectors = []
+    for number, edit in enumerate((lambda folder: None, graph(fixed))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert "problems" not in inspected(folder, exported[EMBEDDINGS], EMBEDDINGS, edit)
+        encoder = Encoder(folder, threads=1)
+        assert encoder.longest == (tiny_bert.POSITIONS, LENGTH)[number]
+        vectors.append(list(encoder.embeddings(texts)))
+    np.testing.assert_allclose(vectors[1], vectors[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ def bench(tmp_path: Path, model: Model, said: list[str]) -> tuple[Bench, Wanted]
         return path
 
     [action] = planned(workspace, SMALL, model=model).actions
-    return Bench(model, workspace, store, folder, said.append), Wanted(action, stored, Beside())
+    return Bench(model, workspace / model.source, workspace, store, folder, said.append), Wanted(
+        action, stored, Beside()
+    )
 
 
 @pytest.mark.parametrize(

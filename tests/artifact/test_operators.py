@@ -14,7 +14,9 @@ from tests.artifact import tiny
 
 def problems(folder: Path, model: onnx.ModelProto) -> list[tuple[str, str]]:
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    return [(problem["code"], problem["message"]) for problem in inspect(str(folder)).get("problems", [])]
+    return [
+        (problem["code"], problem["message"]) for problem in inspect(str(folder), "text-generation").get("problems", [])
+    ]
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_an_artifact_in_it_is_built_and_measured(workspace: Path, store: Store, 
         "tokenizer.json",
         "LICENSE",
     }
-    assert artifact.quality.kl_divergence == 0
+    assert artifact.quality.figures["klDivergence"].value == 0
 
 
 @pytest.mark.slow

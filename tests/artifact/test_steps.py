@@ -84,14 +84,14 @@ def test_optimize_fuses_and_keeps_the_model(model: Path, tmp_path: Path) -> None
 
 def test_steps_without_effect_are_named(model: Path, tmp_path: Path) -> None:
     assert make(model, tmp_path / "a", OPTIMIZE, OPTIMIZE)["idle"] == [1]
-    assert make(model, tmp_path / "c", DYNAMIC, DYNAMIC)["idle"] == [1]
 
 
 def test_what_is_quantized_already_is_refused(model: Path, tmp_path: Path) -> None:
-    for first, second in ((INT4, INT4), (DYNAMIC, INT8)):
+    for first, second in ((INT4, INT4), (DYNAMIC, INT8), (DYNAMIC, DYNAMIC)):
         result = make(model, tmp_path / first["name"] / second["name"], first, second)
         assert (result["failed"], result["refused"]) == (1, "STEP_INAPPLICABLE")
-        assert result["reason"].startswith("Quantized already: `/model/layers.0/attn/qkv_proj/MatMul")
+        assert "uantized already" in result["reason"]
+        assert "`/model/layers.0/" in result["reason"]
 
 
 def test_a_step_that_raises_is_named_with_its_reason(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def _lost_zeros(source: Path, graph: Path) -> list[Remark]:
 
 
 def _weight_bytes(graph: Path) -> int:
-    """Of an ONNX file, what its initializers hold; of any other, its size with what lies beside it."""
+    """Of an ONNX file, what its initializers hold; of any other, its size with that of its weights beside it."""
     if graph.suffix != ".onnx":
-        return sum(path.stat().st_size for path in graph.parent.rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in graph.parent.glob(f"{graph.stem}.*"))
     return graphs.weight_bytes(graphs.load(graph, weights=False))

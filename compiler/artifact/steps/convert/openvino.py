@@ -13,7 +13,7 @@ from typing import Any
 
 from compiler.artifact.steps.convert import conversion
 from compiler.artifact.steps.convert.conversion import Configuration
-from compiler.artifact.steps.step import Bench, Effect, Refused
+from compiler.artifact.steps.step import Bench, Effect
 
 VERSION = conversion.version("openvino", 1)
 REPRODUCIBLE = True
@@ -25,8 +25,6 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     """Convert, and compare the first output with what onnxruntime gives for a few texts."""
     from compiler.artifact import graphs
 
-    if source.suffix != ".onnx":
-        raise Refused(f"`openvino` starts from an ONNX graph, and `{source.name}` is none.")
     expected = bench.scratch / "expected.npz"
     _expect(source, bench.model, expected)
     report = conversion.ask(
