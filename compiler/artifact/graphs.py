@@ -59,9 +59,16 @@ def all_graphs(graph: Any) -> Iterator[Any]:
     """The graph and the graphs inside its nodes."""
     yield graph
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                yield from all_graphs(inner)
+        for inner in inner_graphs(node):
+            yield from all_graphs(inner)
+
+
+def inner_graphs(node: Any) -> Iterator[Any]:
+    """The graphs that a node holds, such as the branches of an If."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def operators(model: Any) -> Counter[str]:
@@ -125,6 +132,30 @@ def names_read(graph: Any) -> set[str]:
     """The values that some node reads, or that are outputs."""
     nodes = {name for inner in all_graphs(graph) for node in inner.node for name in node.input}
     return nodes | {output.name for inner in all_graphs(graph) for output in inner.output}
+
+
+def value_names(graph: Any) -> set[str]:
+    """Of all values and initializers, but for those of graphs inside nodes."""
+    found = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    for node in graph.node:
+        found.update(node.input)
+        found.update(node.output)
+    return found
+
+
+def unused_name(wanted: str, taken: set[str]) -> str:
+    """`wanted`, or with a number behind it; then taken."""
+    name, number = wanted, 1
+    while name in taken:
+        name, number = f"{wanted}_{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def import_domain(model: Any, domain: str) -> None:
+    """Let the graph use operators of `domain`, version 1."""
+    if all(entry.domain != domain for entry in model.opset_import):
+        model.opset_import.add(domain=domain, version=1)
 
 
 def _strip(model: Any) -> None:

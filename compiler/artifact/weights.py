@@ -37,6 +37,19 @@ _ALIGNED, _PAGE = 64, 4096
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+@dataclass(frozen=True, slots=True)
+class New:
+    """A tensor to come."""
+
+    name: str
+    data_type: int
+    dims: Sequence[int]
+
+    @property
+    def bytes(self) -> int:
+        return graphs.tensor_bytes(TensorProto(data_type=self.data_type, dims=self.dims))
+
+
 class Source:
     """The initializers of an ONNX file, embedded or in files beside it. Every method may be called by any thread."""
 

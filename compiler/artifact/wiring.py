@@ -115,9 +115,8 @@ def label(node: Any) -> str:
 def reads(node: Any) -> Iterator[str]:
     """The values that a node reads, those of graphs inside it too."""
     yield from (name for name in node.input if name)
-    for found in node.attribute:
-        for graph in ([found.g] if found.HasField("g") else []) + list(found.graphs):
-            for inner in graphs.all_graphs(graph):
-                for one in inner.node:
-                    yield from (name for name in one.input if name)
-                yield from (value.name for value in inner.output)
+    for graph in graphs.inner_graphs(node):
+        for inner in graphs.all_graphs(graph):
+            for one in inner.node:
+                yield from (name for name in one.input if name)
+            yield from (value.name for value in inner.output)

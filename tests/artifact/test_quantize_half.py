@@ -158,7 +158,7 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> 
     weights[5, 7] = value
     made.graph.initializer[1].CopyFrom(numpy_helper.from_array(weights, "W1"))
     said, _ = applied(made, tmp_path / "a", "quantize/fp16", scheme="fp16")
-    assert said == {"refused": "NON_FINITE_WEIGHTS", "reason": "Tensor `W1` has values that are NaN or infinite."}
+    assert said == {"refused": "NON_FINITE_WEIGHTS", "reason": "`W1` has weights that are NaN or infinite."}
 
 
 def test_an_infinite_mask_is_no_defect(tmp_path: Path) -> None:

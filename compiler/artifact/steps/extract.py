@@ -88,12 +88,11 @@ def _reads(node: Any) -> list[str]:
     from compiler.artifact import graphs
 
     names = list(node.input)
-    for attribute in node.attribute:
-        for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            own = {tensor.name for graph in graphs.all_graphs(inner) for tensor in graph.initializer}
-            own |= {value.name for graph in graphs.all_graphs(inner) for value in graph.input}
-            own |= {name for graph in graphs.all_graphs(inner) for node in graph.node for name in node.output}
-            names += sorted(graphs.names_read(inner) - own)
+    for inner in graphs.inner_graphs(node):
+        own = {tensor.name for graph in graphs.all_graphs(inner) for tensor in graph.initializer}
+        own |= {value.name for graph in graphs.all_graphs(inner) for value in graph.input}
+        own |= {name for graph in graphs.all_graphs(inner) for node in graph.node for name in node.output}
+        names += sorted(graphs.names_read(inner) - own)
     return names
 
 

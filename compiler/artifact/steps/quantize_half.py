@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class _Work:
         import numpy as np
 
         if np.isnan(values).any() or (tensor.name in self.factors and np.isinf(values).any()):
-            raise Refused(f"Tensor `{tensor.name}` has values that are NaN or infinite.", "NON_FINITE_WEIGHTS")
+            raise not_finite(tensor.name)
         beyond = (np.abs(values) > _LARGEST) & np.isfinite(values)
         if count := int(beyond.sum()):
             self.found_beyond.append((tensor.name, count))

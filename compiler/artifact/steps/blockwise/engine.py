@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from compiler.artifact import graphs
 from compiler.artifact.steps.blockwise import rewrite, rounding
-from compiler.artifact.steps.blockwise.matrices import Found, Lookup, Matrix, Product
 from compiler.artifact.steps.blockwise.scheme import Scheme
 from compiler.artifact.steps.blockwise.stream import Quantize, Stream, Work
+from compiler.artifact.steps.matrices import Found, Lookup, Matrix, Product
 from compiler.artifact.threads import Job, spread
 from compiler.artifact.weights import Source, Target
 
@@ -37,6 +37,7 @@ class Engine:
     method: Method
     _stream: Stream = field(init=False)
     _made: dict[tuple[str, bool, Scheme], list[Any]] = field(init=False, default_factory=dict)
+    _taken: set[str] = field(init=False)
     _added: dict[int, list[Any]] = field(init=False, default_factory=dict)
     """New tensors by the id of their graph."""
     _jobs: list[Job] = field(init=False, default_factory=list)
@@ -47,6 +48,9 @@ class Engine:
         Raises Refused for weights that are not finite and for a disk that is too small.
         """
         into = Target(target)
+        self._taken = {
+            name for graph in graphs.all_graphs(self.source.model.graph) for name in graphs.value_names(graph)
+        }
         self._stream = Stream(self.source, into, threads)
         chosen = [(found, scheme) for found in self.found.all() if (scheme := choose(found))]
         quantized = [(found, scheme, self._tensors(found, scheme)) for found, scheme in chosen]
@@ -55,7 +59,7 @@ class Engine:
                 rewrite.replace_product(found, tensors, scheme, self.accuracy_level)
             else:
                 rewrite.replace_lookup(found, tensors, scheme)
-        rewrite.declare_domain(self.source.model)
+        graphs.import_domain(self.source.model, rewrite.DOMAIN)
         rewrite.drop_idle_transposes(self.source.model)
         kept = self._keep_others(into)
         spread(self._jobs, threads, tell)
@@ -70,20 +74,15 @@ class Engine:
         key = found.matrix.name, lookup, scheme
         if key not in self._made:
             method = self.method if scheme.method != "rtn" else Method(lambda matrix: rounding.quantize)
-            work = Work(self._named(found.matrix), scheme, method.of(found.matrix), lookup, method.whole)
-            self._made[key], jobs = self._stream.reserve(work)
+            work = Work(found.matrix, scheme, method.of(found.matrix), lookup, method.whole)
+            self._made[key], jobs = self._stream.reserve(work.named(self._taken))
             self._jobs += jobs
             self._added.setdefault(id(found.matrix.graph), []).extend(self._made[key])
         return self._made[key]
 
-    def _named(self, matrix: Matrix) -> Matrix:
-        """The matrix, under another name when something was made of it already."""
-        taken = sum(name == matrix.name for name, _, _ in self._made)
-        return replace(matrix, name=f"{matrix.name}_{taken}") if taken else matrix
-
     def _keep_others(self, target: Target) -> list[tuple[Any, list[Any]]]:
         """For each graph the initializers that it will have: the old ones that are still read, and the new."""
-        read = rewrite.names_read(self.source.model)
+        read = graphs.names_read(self.source.model.graph)
         initializers = []
         for graph in graphs.all_graphs(self.source.model.graph):
             tensors = []

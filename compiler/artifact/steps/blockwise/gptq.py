@@ -12,25 +12,22 @@ Not the same bits on every machine: onnxruntime and the BLAS library add up in t
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
 
-from compiler.artifact import graphs, runtime, texts
-from compiler.artifact.feeds import feeds
-from compiler.artifact.reason import reason
+from compiler.artifact import graphs
 from compiler.artifact.refused import Refused
 from compiler.artifact.steps.blockwise import rounding
 from compiler.artifact.steps.blockwise.engine import Method
-from compiler.artifact.steps.blockwise.matrices import Found, Matrix, label
 from compiler.artifact.steps.blockwise.scheme import Blocks, Buffers, Scheme, extremes
+from compiler.artifact.steps.calibration import KEY, Calibration
+from compiler.artifact.steps.matrices import Found, Matrix
 from compiler.artifact.steps.step import Bench
 
-_TEXTS = "calibrate.data"
 _DAMPING = 0.01
 """Share of the mean second moment that is added to all of them, so that they can be inverted."""
 _MEMORY = 256 * 2**20
@@ -39,7 +36,7 @@ _MEMORY = 256 * 2**20
 
 def method(source: Path, found: Found, parameters: Mapping[str, Any], bench: Bench) -> Method:
     """Raises Refused when there is nothing to calibrate on."""
-    if _TEXTS not in bench.files:
+    if KEY not in bench.files:
         raise Refused("`method: gptq` needs texts: `calibrate: {data: …}`.")
     moments = _Moments(source, found, parameters, bench)
     return Method(lambda matrix: partial(_quantize, matrix, moments), whole=True)
@@ -91,11 +88,9 @@ class _Moments:
         self._depths: dict[str, int] = {}
         inputs = {value.name for value in graphs.load(source, weights=False).graph.input}
         for product in found.products:
-            if product.node.input[0] in inputs:
-                raise Refused(
-                    f"{label(product.node)} multiplies an input of the model: gptq has nothing to go by there."
-                )
-            name = self._values.setdefault(product.matrix.name, product.node.input[0])
+            if product.input in inputs:
+                raise Refused(f"`{product.name}` multiplies an input of the model: gptq has nothing to go by there.")
+            name = self._values.setdefault(product.matrix.name, product.input)
             self._depths[name] = product.matrix.depth
         self._collected: dict[str, Any] = {}
         self._factors: dict[str, _Factor] = {}
@@ -122,31 +117,8 @@ class _Moments:
                 break
             chosen.append(name)
         sums = {name: np.zeros((self._depths[name], self._depths[name])) for name in chosen}
-        for values in self._run(chosen):
+        for values in Calibration.of(self._source, chosen, self._parameters, self._bench):
             for name, value in values.items():
-                rows = value.reshape(-1, value.shape[-1]).astype(np.float64)
+                rows = value.astype(np.float64)
                 sums[name] += rows.T @ rows
         return sums
-
-    def _run(self, names: list[str]) -> Iterator[Mapping[str, Any]]:
-        """The values of these names, for one text after the other."""
-        model = graphs.load(self._source, weights=False)
-        known = {value.name for value in model.graph.output}
-        model.graph.output.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in known
-        )
-        session = runtime.open_graph(model, self._source.parent, runtime.options("basic", self._bench.threads))
-        path, samples = self._bench.files[_TEXTS], self._parameters.get("samples", 128)
-        seen = 0
-        try:
-            lines, most = texts.read(path), self._parameters.get("maxTokens", 128)
-            for feed in feeds(self._bench.model, session.get_inputs(), lines, most):
-                yield dict(zip(names, session.run(names, dict(feed)), strict=True))
-                if (seen := seen + 1) == samples:
-                    return
-        except texts.BadLine as error:
-            raise Refused(f"Line {error.number} of `{path.name}` cannot be used: {error}") from None
-        except Exception as error:
-            raise Refused(f"The texts of `{path.name}` do not go through the model: {reason(error)}") from None
-        if not seen:
-            raise Refused(f"`{path.name}` has no text to calibrate on.")

@@ -8,24 +8,24 @@ from typing import Any
 from onnx import helper
 
 from compiler.artifact import graphs
-from compiler.artifact.steps.blockwise.matrices import Lookup, Product
 from compiler.artifact.steps.blockwise.scheme import Scheme
+from compiler.artifact.steps.matrices import Lookup, Product
 
-_DOMAIN = "com.microsoft"
+DOMAIN = "com.microsoft"
+"""Of onnxruntime's own operators."""
 
 
 def replace_product(found: Product, tensors: list[Any], scheme: Scheme, accuracy_level: int) -> None:
     """Multiply with quantized weights; `tensors` are their values, scales and perhaps zero points."""
     node = found.node
     level: dict[str, Any] = {"accuracy_level": accuracy_level} if accuracy_level else {}
-    added = list(node.input[2:3]) if node.op_type == "Gemm" and node.input[2:3] != [""] else []
-    output, name = node.output[0], node.name
+    output, name, added = node.output[0], node.name, found.bias
     made = helper.make_node(
         "MatMulNBits",
         [node.input[0], *(tensor.name for tensor in tensors)],
         [f"{output}_product" if added else output],
         name=f"{name}_Q{scheme.bits}" if name else "",
-        domain=_DOMAIN,
+        domain=DOMAIN,
         K=found.matrix.depth,
         N=found.matrix.columns,
         bits=scheme.bits,
@@ -34,7 +34,7 @@ def replace_product(found: Product, tensors: list[Any], scheme: Scheme, accuracy
     )
     if added:
         place = next(number for number, other in enumerate(found.graph.node) if other is node)
-        found.graph.node.insert(place + 1, helper.make_node("Add", [made.output[0], *added], [output], name=name))
+        found.graph.node.insert(place + 1, helper.make_node("Add", [made.output[0], added], [output], name=name))
     node.CopyFrom(made)
 
 
@@ -46,7 +46,7 @@ def replace_lookup(found: Lookup, tensors: list[Any], scheme: Scheme) -> None:
         [tensors[0].name, node.input[1], *(tensor.name for tensor in tensors[1:])],
         list(node.output),
         name=node.name,
-        domain=_DOMAIN,
+        domain=DOMAIN,
         bits=scheme.bits,
         block_size=scheme.block_size,
         gather_axis=0,
@@ -55,14 +55,9 @@ def replace_lookup(found: Lookup, tensors: list[Any], scheme: Scheme) -> None:
     node.CopyFrom(made)
 
 
-def declare_domain(model: Any) -> None:
-    if all(entry.domain != _DOMAIN for entry in model.opset_import):
-        model.opset_import.add(domain=_DOMAIN, version=1)
-
-
 def drop_idle_transposes(model: Any) -> None:
     """Those of weights that are read in another form now."""
-    read = names_read(model)
+    read = graphs.names_read(model.graph)
     for graph in graphs.all_graphs(model.graph):
         constants = {tensor.name for tensor in graph.initializer}
         for node in [node for node in graph.node if node.op_type == "Transpose" and node.input[0] in constants]:
@@ -80,13 +75,3 @@ def set_initializers(graph: Any, tensors: Iterable[Any]) -> None:
         graph.input.extend(inputs)
     del graph.initializer[:]
     graph.initializer.extend(kept)
-
-
-def names_read(model: Any) -> set[str]:
-    """The values that some node, or whoever runs the model, reads."""
-    return {
-        name
-        for graph in graphs.all_graphs(model.graph)
-        for names in (*(node.input for node in graph.node), [value.name for value in graph.output])
-        for name in names
-    }

@@ -51,6 +51,11 @@ class Blocks:
     scales: Any
     zeros: Any
 
+    def restored(self, rows: int) -> Any:
+        """The weights as a product sees them: rows × columns of float32. Not for symmetric blocks."""
+        exact = (self.quantized.astype(np.float32) - self.zeros[:, None]) * self.scales[:, None]
+        return exact.reshape(-1, exact.shape[2])[:rows]
+
 
 class NotFinite(Exception):
     """Among the weights is a NaN or an infinity, or one so large that no scale can be given."""

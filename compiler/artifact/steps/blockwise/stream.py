@@ -8,19 +8,19 @@ have nothing to do with each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
-from compiler.artifact.refused import Refused
-from compiler.artifact.steps.blockwise.matrices import Matrix
+from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.blockwise.packing import pack, pack_zeros
 from compiler.artifact.steps.blockwise.scheme import Blocks, Buffers, NotFinite, Scheme
+from compiler.artifact.steps.matrices import Matrix
 from compiler.artifact.threads import Job
-from compiler.artifact.weights import Source, Target
+from compiler.artifact.weights import New, Source, Target
 
 Quantize = Callable[[Any, Scheme, Any, Buffers], Blocks]
 """Of blocks × block size × columns of float32, given the type in which scales are stored."""
@@ -53,13 +53,38 @@ class Work:
     def column_bytes(self) -> int:
         """Of the quantized values of a column."""
         if self.flat:
-            return self.matrix.depth * self.scheme.bits // 8
+            return -(-self.matrix.depth * self.scheme.bits // 8)
         return self.blocks * self.scheme.block_bytes
 
     @property
     def stored(self) -> Any:
         """The type of the scales: that of the weights."""
         return helper.tensor_dtype_to_np_dtype(self.matrix.tensor.data_type)
+
+    @property
+    def tensors(self) -> list[New]:
+        """For quantized values, scales and perhaps zero points."""
+        name, columns, kind = self.matrix.name, self.matrix.columns, self.matrix.tensor.data_type
+        inner = [self.column_bytes] if self.flat else [self.blocks, self.scheme.block_bytes]
+        made = [
+            New(f"{name}_Q{self.scheme.bits}", TensorProto.UINT8, [columns, *inner]),
+            New(f"{name}_scales", kind, [columns, self.blocks]),
+        ]
+        if self.scheme.method == "hqq":
+            made.append(New(f"{name}_zero_points", kind, [columns, self.blocks]))
+        elif not self.scheme.symmetric:
+            packed = -(-self.blocks * self.scheme.bits // 8)
+            made.append(New(f"{name}_zero_points", TensorProto.UINT8, [columns, packed]))
+        return made
+
+    def named(self, taken: set[str]) -> Work:
+        """The same work, with names of tensors that are not yet taken; then they are."""
+        work, number = self, 0
+        while not taken.isdisjoint(new.name for new in work.tensors):
+            number += 1
+            work = replace(self, matrix=replace(self.matrix, name=f"{self.matrix.name}_{number}"))
+        taken.update(new.name for new in work.tensors)
+        return work
 
 
 @dataclass(slots=True)
@@ -70,23 +95,9 @@ class Stream:
     buffers: Buffers = field(default_factory=Buffers)
 
     def reserve(self, work: Work) -> tuple[list[Any], list[Job]]:
-        """The tensors for quantized values, scales and perhaps zero points, and the jobs that fill them.
-
-        A job raises Refused for weights that are not finite.
-        """
-        name, columns, scheme = work.matrix.name, work.matrix.columns, work.scheme
-        kind = work.matrix.tensor.data_type
-        inner = [work.column_bytes] if work.flat else [work.blocks, scheme.block_bytes]
-        tensors = [
-            self.target.reserve(f"{name}_Q{scheme.bits}", TensorProto.UINT8, [columns, *inner]),
-            self.target.reserve(f"{name}_scales", kind, [columns, work.blocks]),
-        ]
-        if scheme.method == "hqq":
-            tensors.append(self.target.reserve(f"{name}_zero_points", kind, [columns, work.blocks]))
-        elif not scheme.symmetric:
-            count = -(-work.blocks * scheme.bits // 8)
-            tensors.append(self.target.reserve(f"{name}_zero_points", TensorProto.UINT8, [columns, count]))
-        step = self._columns(work)
+        """The work's tensors and the jobs that fill them, which raise Refused for weights that are not finite."""
+        columns, step = work.matrix.columns, self._columns(work)
+        tensors = [self.target.reserve(new.name, new.data_type, new.dims) for new in work.tensors]
         size = work.matrix.depth * work.stored.itemsize
         return tensors, [
             Job(
@@ -117,7 +128,7 @@ class Stream:
             try:
                 made = work.quantize(values, scheme, work.stored, self.buffers)
             except NotFinite:
-                raise _not_finite(work.matrix) from None
+                raise not_finite(work.matrix.tensor.name) from None
             there = np.s_[column : column + values.shape[2], block : block + len(values)]
             pack(made.quantized, scheme, packed[there], self.buffers)
             scales[there] = made.scales.T
@@ -191,7 +202,3 @@ class Stream:
         values = self.buffers.array("single", read.shape, np.float32)
         np.copyto(values, read)
         return values
-
-
-def _not_finite(matrix: Matrix) -> Refused:
-    return Refused(f"Tensor `{matrix.tensor.name}` has weights that are NaN or infinite.", "NON_FINITE_WEIGHTS")

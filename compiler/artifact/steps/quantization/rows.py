@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact.steps.step import Refused
+from compiler.artifact.refused import not_finite
 from compiler.artifact.weights import Source
 
 _PIECE = 2**19
@@ -39,5 +39,5 @@ def require_finite(source: Source, names: Iterable[str]) -> None:
 def finite(highest: Any, name: str) -> Any:
     """The magnitudes. Raises Refused if one is NaN or infinite."""
     if not np.isfinite(highest).all():
-        raise Refused(f"`{name}` has weights that are NaN or infinite.", "NON_FINITE_WEIGHTS")
+        raise not_finite(name)
     return highest

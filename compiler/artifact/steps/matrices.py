@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnx import TensorProto, helper
+from onnx import helper
 
-FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+from compiler.artifact import graphs
+from compiler.artifact.wiring import FLOATS, attribute, label
 
-QUANTIZED = frozenset(
-    {"MatMulNBits", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"}
-)
-"""Products of quantized weights."""
+_QUANTIZED = frozenset(
+    {
+        "DequantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "MatMulNBits",
+        "QAttention", "QGemm", "QLinearMatMul",
+    }
+)  # fmt: skip
+"""What multiplies quantized weights, or makes floats of them."""
+
+_HOLDERS = {"Attention": 1, "EmbedLayerNormalization": 2, "FusedGemm": 1, "FusedMatMul": 1, "MultiHeadAttention": 0}
+"""Fused operators of onnxruntime that may hold a matrix of their own, with the number of that input."""
+
+_NAMED = 3
+"""Nodes that a sentence names; of more it says how many."""
 
 _BEHIND_HEAD = frozenset({"Add", "Cast", "Clip", "Div", "Identity", "Mul", "Reshape", "Softcap", "Tanh"})
 """What may stand between the last product and the logits."""
@@ -48,6 +58,28 @@ class Product:
     matrix: Matrix
     head: bool
 
+    @property
+    def input(self) -> str:
+        return str(self.node.input[0])
+
+    @property
+    def name(self) -> str:
+        return label(self.node)
+
+    @property
+    def weight(self) -> str:
+        """Name of the initializer, which is N × K if `transposed`."""
+        return str(self.matrix.tensor.name)
+
+    @property
+    def transposed(self) -> bool:
+        return self.matrix.transposed
+
+    @property
+    def bias(self) -> str:
+        """What a Gemm adds to the product; empty for none."""
+        return str(self.node.input[2]) if self.node.op_type == "Gemm" and len(self.node.input) > 2 else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -72,6 +104,18 @@ class Found:
     def all(self) -> list[Product | Lookup]:
         return [*self.products, *self.lookups]
 
+    def none(self, model: Any) -> str:
+        """A sentence on why there is nothing to quantize, which names a node that stands for it."""
+        if self.quantized:
+            return f"Quantized already: {listed(self.quantized)}; nothing else is left to quantize."
+        if self.left:
+            return f"No product can be quantized: {listed(self.left)}."
+        node = next((node for node in model.graph.node if node.op_type in ("MatMul", "Gemm")), None)
+        if node is not None:
+            return f"`{label(node)}` ({node.op_type}) multiplies by no constant; no node does."
+        last = model.graph.node[-1]
+        return f"No node multiplies matrices; the last one, `{label(last)}`, is {last.op_type}."
+
 
 def find(model: Any) -> Found:
     found = Found()
@@ -79,8 +123,21 @@ def find(model: Any) -> Found:
     return found
 
 
-def label(node: Any) -> str:
-    return f"`{node.name or node.output[0]}`"
+def left_as_they_are(names: list[str]) -> str:
+    return f"Left as they are: {listed(names)}."
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def by_input(products: Iterable[Product]) -> dict[str, list[Product]]:
+    """The products that share an input, under its name, in the graph's order."""
+    groups: dict[str, list[Product]] = {}
+    for product in products:
+        groups.setdefault(product.input, []).append(product)
+    return groups
 
 
 def _walk(
@@ -103,18 +160,20 @@ def _walk(
         elif node.op_type == "Gather" and (matrix := known.get(node.input[0])) and node.input[1] in tokens:
             if attribute(node, "axis", 0) == 0 and _is_float_matrix(matrix.tensor) and not matrix.transposed:
                 found.lookups.append(Lookup(node, graph, _as_rows(matrix)))
-        elif node.op_type in QUANTIZED:
-            found.quantized.append(label(node))
-        for inner in _inner(node):
+        elif node.op_type in _QUANTIZED:
+            found.quantized.append(f"`{label(node)}`")
+        elif (at := _HOLDERS.get(node.op_type)) is not None and at < len(node.input) and node.input[at] in known:
+            found.left.append(f"`{label(node)}` ({node.op_type} holds its weights in a fused form)")
+        for inner in graphs.inner_graphs(node):
             _walk(inner, known, tokens, heads, found)
 
 
 def _product(node: Any, graph: Any, known: Mapping[str, Matrix], heads: set[str], found: Found) -> None:
     matrix = known.get(node.input[1])
-    if matrix is None:
+    if matrix is None or node.input[0] in known:
         return
     if why := _unfit(node, matrix.tensor):
-        found.left.append(f"{label(node)} ({why})")
+        found.left.append(f"`{label(node)}` ({why})")
         return
     if node.op_type == "Gemm" and attribute(node, "transB", 0):
         matrix = Matrix(f"{matrix.name}_transposed", matrix.tensor, matrix.graph, not matrix.transposed)
@@ -122,11 +181,13 @@ def _product(node: Any, graph: Any, known: Mapping[str, Matrix], heads: set[str]
 
 
 def _unfit(node: Any, tensor: Any) -> str:
-    """Why a product with constants cannot have blocks; empty when it can."""
+    """Why a product with constants cannot be quantized; empty when it can."""
     if len(tensor.dims) != 2:
         return f"its weights have {len(tensor.dims)} dimensions"
+    if 0 in tensor.dims:
+        return "it has no weights"
     if tensor.data_type not in FLOATS:
-        return f"its weights are {TensorProto.DataType.Name(tensor.data_type)}"
+        return f"its weights are {kind(tensor)}"
     if node.op_type == "Gemm" and (
         attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1 or attribute(node, "beta", 1.0) != 1
     ):
@@ -168,13 +229,5 @@ def _heads(graph: Any) -> set[str]:
     return heads
 
 
-def attribute(node: Any, name: str, otherwise: Any) -> Any:
-    found = next((entry for entry in node.attribute if entry.name == name), None)
-    return otherwise if found is None else helper.get_attribute_value(found)
-
-
-def _inner(node: Any) -> Iterator[Any]:
-    for entry in node.attribute:
-        if entry.HasField("g"):
-            yield entry.g
-        yield from entry.graphs
+def kind(tensor: Any) -> str:
+    return str(helper.tensor_dtype_to_np_dtype(tensor.data_type).name)
