@@ -15,7 +15,7 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from compiler.artifact import graphs
-from compiler.artifact.weights import PIECE, Source
+from compiler.artifact.weights import Source
 from compiler.artifact.wiring import Wiring, attribute
 
 TOLERANCE = 0.01
@@ -157,13 +157,10 @@ def _of_codes(source: Source, tensor: Any, zero_point: Any, axis: int) -> Zeros:
     if not dims or tensor.data_type in _FOUR_BITS:
         codes = _codes(source, tensor)
         return Zeros(int(np.count_nonzero(codes == zero_point)), codes.size)
-    count, step = 0, max(1, PIECE * dims[0] // max(1, graphs.tensor_bytes(tensor)))
-    for start in range(0, dims[0], step):
-        stop = min(dims[0], start + step)
-        along = zero_point.ndim and zero_point.shape[0] == dims[0] > 1
-        count += int(
-            np.count_nonzero(source.rows(tensor, start, stop) == (zero_point[start:stop] if along else zero_point))
-        )
+    count, along = 0, zero_point.ndim and zero_point.shape[0] == dims[0] > 1
+    for start, rows in source.row_pieces(tensor):
+        point = zero_point[start : start + len(rows)] if along else zero_point
+        count += int(np.count_nonzero(rows == point))
     return Zeros(count, graphs.elements(tensor))
 
 
@@ -178,14 +175,12 @@ def _of_blocks(source: Source, wiring: Wiring, node: Any) -> Zeros:
         points = _unpacked(points.reshape(tensor.dims[0], -1), bits)[:, :blocks]
     elif points is not None:
         points = points.reshape(tensor.dims[0], blocks)
-    count, rows = 0, tensor.dims[0]
-    step = max(1, PIECE * rows // graphs.tensor_bytes(tensor))
-    for start in range(0, rows, step):
-        packed = source.rows(tensor, start, min(rows, start + step))
+    count = 0
+    for start, packed in source.row_pieces(tensor):
         codes = _unpacked(packed.reshape(len(packed), -1), bits).reshape(len(packed), blocks, size)
         middle = points[start : start + len(packed), :, None] if points is not None else 1 << (bits - 1)
         count += int(np.count_nonzero((codes == middle).reshape(len(packed), -1)[:, :inner]))
-    return Zeros(count, rows * inner)
+    return Zeros(count, tensor.dims[0] * inner)
 
 
 def _unpacked(data: Any, bits: int) -> Any:

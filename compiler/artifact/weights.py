@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,13 @@ class Source:
         inner = tuple(tensor.dims[1:])
         row = math.prod(inner)
         return self._array(tensor, start * row, (stop - start) * row, (stop - start, *inner))
+
+    def row_pieces(self, tensor: Any, most: int | None = None) -> Iterator[tuple[int, Any]]:
+        """The first row's number and the rows of each piece of a tensor: of `most` bytes (else PIECE), or of one row."""
+        rows = tensor.dims[0]
+        step = max(1, (most or PIECE) * rows // max(1, graphs.tensor_bytes(tensor)))
+        for start in range(0, rows, step):
+            yield start, self.rows(tensor, start, min(rows, start + step))
 
     def pieces(self, tensor: Any) -> Iterator[bytearray]:
         """The tensor's bytes, in order."""
@@ -233,3 +240,22 @@ class Target:
         free = shutil.disk_usage(self.path.parent).free
         needed = f"The weights take {self._end:,} bytes; the disk of the store has {free:,} bytes free."
         return Refused(needed, "DISK_FULL")
+
+
+def write_changed(
+    source: Source, path: Path, change: Callable[[Target, Any], Any], tell: Callable[[float], None]
+) -> list[Any]:
+    """Write the model of `source`; gives its initializers.
+
+    Each is what `change` makes of it in the target, or stays as it is where that gives None.
+    """
+    target, graph, made = Target(path), source.model.graph, []
+    listed = list(graph.initializer)
+    for number, tensor in enumerate(listed):
+        new = change(target, tensor)
+        made.append(target.copy(source, tensor) if new is None else new)
+        tell((number + 1) / len(listed))
+    del graph.initializer[:]
+    graph.initializer.extend(made)
+    target.finish(source.model)
+    return made

@@ -10,8 +10,8 @@ import numpy as np
 from compiler.artifact.refused import not_finite
 from compiler.artifact.weights import Source
 
-_PIECE = 2**19
-"""Weights that are worked on at a time: 2 MiB of float32, which the caches of one core hold."""
+_PIECE = 2**21
+"""Bytes that are worked on at a time: the caches of one core hold them."""
 
 Prepare = Callable[[Any, int], Any]
 """Gets rows of a matrix and the number of the first, gives them as they are to be quantized."""
@@ -19,10 +19,8 @@ Prepare = Callable[[Any, int], Any]
 
 def pieces(source: Source, tensor: Any, prepare: Prepare) -> Iterator[tuple[int, Any]]:
     """The number of the first row, and some rows."""
-    rows, columns = tensor.dims
-    step = max(1, _PIECE // columns)
-    for start in range(0, rows, step):
-        yield start, prepare(source.rows(tensor, start, min(rows, start + step)), start)
+    for start, rows in source.row_pieces(tensor, _PIECE):
+        yield start, prepare(rows, start)
 
 
 def as_they_are(rows: Any, _: int) -> Any:
