@@ -80,7 +80,7 @@ class Source:
         return self._array(tensor, start * row, (stop - start) * row, (stop - start, *inner))
 
     def row_pieces(self, tensor: Any, most: int | None = None) -> Iterator[tuple[int, Any]]:
-        """The first row's number and the rows of each piece of a tensor: of `most` bytes (else PIECE), or of one row."""
+        """The first row's number and the rows of each piece of a tensor: of `most` bytes (else PIECE), or one row."""
         rows = tensor.dims[0]
         step = max(1, (most or PIECE) * rows // max(1, graphs.tensor_bytes(tensor)))
         for start in range(0, rows, step):
