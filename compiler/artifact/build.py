@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from compiler.artifact import texts
 from compiler.artifact.artifact import NOTHING, Artifact, Artifacts, Original, Speed
+from compiler.artifact.converters.formats import converted
 from compiler.artifact.gates import held
 from compiler.artifact.pace import Pace
 from compiler.artifact.process import Failed
@@ -106,7 +107,7 @@ class _Building:
 
         if not actions:
             return
-        source, findings = self.models.source(actions[0])
+        source, findings = self.models.original(actions[0])
         self.diagnostics += findings
         if source is None:
             return
@@ -119,7 +120,7 @@ class _Building:
                 return
             speeds = self._speeds(bench, actions)
             for action in actions:
-                self._finish(action, measured[action.name], speeds[self.stored[action.name].digest])
+                self._finish(action, measured[action.name], speeds.get(self.stored[action.name].digest))
             model, size = actions[0].model.id, source.size()
             figures = next((one.original for one in measured.values() if one.original), {})
             self.originals[model] = Original(model, size, source.shape, figures, speeds[None])
@@ -176,8 +177,13 @@ class _Building:
 
     def _speeds(self, bench: Bench, actions: list[Action]) -> dict[str | None, Speed | None]:
         """By digest of the artifact; of the model under None. All as the store has them, or all measured anew:
-        figures that are compared come from one run."""
-        subjects: dict[str | None, Action] = {self.stored[action.name].digest: action for action in actions}
+        figures that are compared come from one run. What another runtime runs is not measured."""
+        ours = {action.name: self.stored[action.name] for action in actions}
+        subjects: dict[str | None, Action] = {
+            ours[action.name].digest: action
+            for action in actions
+            if converted(file.name for file in ours[action.name].files) is None
+        }
         subjects[None] = actions[0]
         known: dict[str | None, Speed | None] = {}
         for digest, action in subjects.items():

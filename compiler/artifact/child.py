@@ -43,8 +43,9 @@ def _step(request: dict[str, Any], tell: Tell) -> Any:
 
 def _evaluate(request: dict[str, Any], tell: Tell) -> Any:
     from compiler.artifact.evaluation.evaluate import evaluate
+    from compiler.artifact.evaluation.request import Request
 
-    return evaluate(**request)
+    return evaluate(request["task"], Request.of(request))
 
 
 def _speed(request: dict[str, Any], tell: Tell) -> Any:

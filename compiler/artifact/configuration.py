@@ -15,6 +15,17 @@ LONGEST_CONTEXT = 2**24
 """Tokens; far beyond any model, and small enough for sums of bytes."""
 
 
+LONGEST_TEXT = 512
+"""Tokens of a text that are read at most, by models that take longer ones, too."""
+
+_LENGTHS = (
+    ("sentence_bert_config.json", "max_seq_length"),
+    ("tokenizer_config.json", "model_max_length"),
+    ("config.json", "max_position_embeddings"),
+)
+"""Where a limit of an encoder may stand; the smallest holds."""
+
+
 class Unusable(Exception):
     """The model cannot be used. `code` is the name of a Code, the text a sentence."""
 
@@ -65,6 +76,18 @@ def stays_inside(name: str) -> bool:
     """Whether a relative path keeps to the folder that it starts from."""
     path = PurePosixPath(name)
     return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+
+
+def encoder_lengths(folder: Path) -> list[int]:
+    """The limits on tokens that an encoder's files state. Raises Unusable for a file that is no JSON."""
+    found = [read_json(folder / name).get(key) for name, key in _LENGTHS if (folder / name).exists()]
+    # Tokenizers without a limit say 10 to the power of 30.
+    return [value for value in found if isinstance(value, int) and 2 <= value <= LONGEST_CONTEXT]
+
+
+def text_length(folder: Path) -> int:
+    """Tokens that an encoder reads of a text: what it was made for, and LONGEST_TEXT at most."""
+    return min([LONGEST_TEXT, *encoder_lengths(folder)])
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from compiler.artifact import runtime
-from compiler.artifact.configuration import encoder_graph
-from compiler.artifact.feeds import feed, feeds
+from compiler.artifact.configuration import encoder_graph, text_length
+from compiler.artifact.feeds import feed, feeds, fixed_length
 
 POOLED = ("sentence_embedding", "text_embeds")
 """Outputs that are one vector for each text, by the names of sentence-transformers and Optimum."""
-
-MAX_TOKENS = 512
 
 
 class Encoder:
@@ -32,30 +30,30 @@ class Encoder:
 
     @property
     def longest(self) -> int:
-        """Tokens that a text may have, as far as the graph says."""
-        [ids] = [value for value in self._session.get_inputs() if value.name == "input_ids"]
-        return ids.shape[1] if isinstance(ids.shape[1], int) else MAX_TOKENS
+        """Tokens that are read of a text."""
+        return fixed_length(self._session.get_inputs()) or text_length(self._folder)
 
     def embeddings(self, texts: Iterable[str]) -> Iterator[Any]:
         """For each text its vector, float64, of length 1."""
-        for values in self._values(texts):
+        for values, tokens in self._values(texts):
             name = next((name for name in POOLED if name in values), self._outputs[0])
             vector = values[name][0].astype(np.float64)
-            vector = vector.mean(axis=0) if vector.ndim == 2 else vector
+            vector = vector[:tokens].mean(axis=0) if vector.ndim == 2 else vector
             yield vector / np.linalg.norm(vector)
 
     def scores(self, texts: Iterable[str]) -> Iterator[Any]:
         """For each text its logits, float64, one a label."""
-        for values in self._values(texts):
+        for values, _ in self._values(texts):
             yield values["logits"][0].astype(np.float64)
 
     def run(self, ids: Sequence[int]) -> Mapping[str, Any]:
         """The outputs by name for one text of these tokens."""
         return self._outputs_of(feed(self._folder, self._session.get_inputs(), list(ids)))
 
-    def _values(self, texts: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-        for fed in feeds(self._folder, self._session.get_inputs(), texts, MAX_TOKENS):
-            yield self._outputs_of(fed)
+    def _values(self, texts: Iterable[str]) -> Iterator[tuple[Mapping[str, Any], int | None]]:
+        """The outputs, and how many of the tokens are the text's; None when all are."""
+        for fed in feeds(self._folder, self._session.get_inputs(), texts, self.longest):
+            yield self._outputs_of(fed), int(fed["attention_mask"].sum()) if "attention_mask" in fed else None
 
     def _outputs_of(self, fed: Mapping[str, Any]) -> Mapping[str, Any]:
         return dict(zip(self._outputs, self._session.run(None, dict(fed)), strict=True))

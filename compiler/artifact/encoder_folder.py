@@ -6,16 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compiler.artifact.configuration import DEFAULT_GRAPH, LONGEST_CONTEXT, Unusable, read_json
+from compiler.artifact.configuration import DEFAULT_GRAPH, Unusable, encoder_lengths, read_json
 
 CONFIG = "config.json"
-_LENGTHS = (
-    ("sentence_bert_config.json", "max_seq_length"),
-    ("tokenizer_config.json", "model_max_length"),
-    (CONFIG, "max_position_embeddings"),
-)
-"""Where a limit may stand; the smallest holds."""
-
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 _TEXTS = ("A text.", "Another text, which has some more words than the first one.")
 """Of two lengths: a graph whose shapes are fixed runs with one of them at most."""
@@ -32,9 +25,7 @@ def graph_file(folder: Path) -> str:
 
 def context_length(folder: Path) -> int:
     """Tokens that a text may have. Raises Unusable."""
-    found = [read_json(folder / name).get(key) for name, key in _LENGTHS if (folder / name).exists()]
-    # Tokenizers without a limit say 10 to the power of 30.
-    lengths = [value for value in found if isinstance(value, int) and 2 <= value <= LONGEST_CONTEXT]
+    lengths = encoder_lengths(folder)
     if not lengths:
         read_json(folder / CONFIG)
         raise Unusable("UNSUPPORTED_MODEL", f"`{CONFIG}` has no usable `max_position_embeddings`.")

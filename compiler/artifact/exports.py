@@ -7,12 +7,10 @@ is in it is compared with its digests whenever it is used, as blobs are.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from compiler.artifact.process import run
 from compiler.artifact.store import Store
 from compiler.base import digests, files
 from compiler.fleet.sources import SourceFile, listed
@@ -42,17 +40,17 @@ def find(store: Store, source: str, task: str) -> Export | None:
     return Export(folder, found) if known == _digests(found) else None
 
 
-def make(store: Store, source: str, task: str, checkpoint: Path) -> Export | list[dict[str, str]]:
-    """The same, made now from the folder `checkpoint`; or what is wrong with that, as `inspect` says it.
+Build = Callable[[Path], list[dict[str, str]]]
+"""Fills an empty folder; gives what is wrong, as `inspect` says it. Raises Failed."""
 
-    Raises Failed when the process fails, Stop when the disk refuses.
-    """
+
+def make(store: Store, source: str, task: str, build: Build) -> Export | list[dict[str, str]]:
+    """The same, made now by `build`; or what is wrong with that. Raises Failed, and Stop when the disk refuses."""
     with store.scratch() as scratch:
         made = scratch / "made"
         made.mkdir()
-        problems: Any = run("export", {"folder": str(checkpoint), "task": task, "target": str(made)}).get("problems")
-        if problems:
-            return list(problems)
+        if problems := build(made):
+            return problems
         files.write(made / _DIGESTS, digests.canonical(_digests(listed(made))))
         folder = _folder(store, source, task)
         with files.refusals(folder):

@@ -21,8 +21,8 @@ _KINDS = {
 def feeds(folder: Path, inputs: Iterable[Any], texts: Iterable[str], max_tokens: int) -> Iterator[Mapping[str, Any]]:
     """One feed for each text of a token or more, batch 1, numpy arrays by input name.
 
-    `folder` is the model's, for its tokenizer and configuration; `inputs` are a session's (`get_inputs()`). Raises
-    ValueError for an input that no language model has.
+    `folder` is the model's, for its tokenizer and configuration; `inputs` are a session's (`get_inputs()`). Where they
+    are of a fixed length, texts are cut or padded to it. Raises ValueError for an input that no language model has.
     """
     from tokenizers import Tokenizer
 
@@ -37,20 +37,35 @@ def feeds(folder: Path, inputs: Iterable[Any], texts: Iterable[str], max_tokens:
 
 def feed(folder: Path, inputs: Iterable[Any], ids: list[int]) -> Mapping[str, Any]:
     """The same for one text, given as tokens."""
-    return {value.name: _fed(folder, value, ids) for value in inputs}
+    listed = list(inputs)
+    ids = ids[: fixed_length(listed)]
+    return {value.name: _fed(folder, value, ids) for value in listed}
+
+
+def fixed_length(inputs: Iterable[Any]) -> int | None:
+    """The tokens that the graph takes, neither more nor fewer; None when it takes any number."""
+    return next((v.shape[1] for v in inputs if v.name == "input_ids" and isinstance(v.shape[1], int)), None)
 
 
 def _fed(folder: Path, value: Any, ids: list[int]) -> Any:
     kind = _KINDS[value.type]
+    length = value.shape[1] if isinstance(value.shape[1], int) else len(ids)
     if value.name == "input_ids":
-        return np.array([ids], kind)
+        return _padded(ids, length, kind)
     if value.name == "attention_mask":
-        return np.ones((1, len(ids)), kind)
+        return _padded([1] * len(ids), length, kind)
     if value.name == "token_type_ids":
-        return np.zeros((1, len(ids)), kind)
+        return np.zeros((1, length), kind)
     if value.name == "position_ids":
-        return np.arange(len(ids), dtype=kind)[None]
+        return np.arange(length, dtype=kind)[None]
     if value.name.startswith("past_key_values."):
         heads, size = cache_sizes(folder, value.shape)
         return np.zeros((1, heads, 0, size), kind)
     raise ValueError(f"nothing is known of input `{value.name}`")
+
+
+def _padded(values: list[int], length: int, kind: Any) -> Any:
+    """Zeros behind the values: what they are does not matter, since the mask hides them."""
+    made = np.zeros((1, length), kind)
+    made[0, : len(values)] = values
+    return made

@@ -11,6 +11,7 @@ from typing import Any
 from compiler.artifact import layout, machine
 from compiler.artifact.artifact import SOURCE, Answer, Figure, Golden, Quality, Speed
 from compiler.artifact.beside import Beside
+from compiler.artifact.converters import environment
 from compiler.artifact.metrics import METRICS
 from compiler.artifact.process import Failed, run
 from compiler.artifact.store import Label, Store, Stored
@@ -119,6 +120,7 @@ class Bench:
             "data": str(self.workspace / model.evaluation_data),
             "max_tokens": model.evaluation_tokens,
             "threads": machine.threads(),
+            "converters": str(self.store.root / environment.FOLDER),
         }
         found = run("evaluate", request)
         if not found["samples"]:

@@ -14,6 +14,8 @@ from typing import Any
 from compiler.artifact import exports, layout, texts
 from compiler.artifact.artifact import Shape
 from compiler.artifact.checkpoint import WEIGHTS
+from compiler.artifact.configuration import DEFAULT_GRAPH
+from compiler.artifact.packaged import DATA, package
 from compiler.artifact.process import Failed, run
 from compiler.artifact.store import Label, Store
 from compiler.base import digests, files
@@ -24,6 +26,7 @@ from compiler.fleet.packages import source_folder
 from compiler.fleet.sources import SourceFile
 from compiler.plan.actions import Action
 
+_PACKAGED = "packaged in float32"
 INSPECT_VERSION = 3
 _READMES = ("readme", "readme.md", "readme.txt", "readme.rst")
 """Files for people stay behind, except licences and notices: most licences want them to go along."""
@@ -104,6 +107,20 @@ class Models:
             return (None, known) if isinstance(known, list) else (known, [])
         return (None, []) if isinstance(known, list) else (known, [])
 
+    def original(self, action: Action) -> tuple[Source | None, list[Diagnostic]]:
+        """The action's model as onnxruntime runs it: what its artifacts are measured beside.
+
+        Of a text generator that is weights alone, it is what the step that packages weights makes of them in float32.
+        """
+        source, findings = self.source(action)
+        if source is None or source.graph != WEIGHTS:
+            return source, findings
+        checkpoint = source.folder
+        export = self._export(action, _PACKAGED, lambda made: package(checkpoint, made, self.home))
+        if isinstance(export, list):
+            return None, [*findings, *(_unusable(action, problem) for problem in export)]
+        return replace(source, folder=export.folder, files=export.files, graph=DEFAULT_GRAPH, data=(DATA,)), findings
+
     def _inspect(self, action: Action) -> Source | list[Diagnostic]:
         """The model, inspected once and for all; exported when it is weights alone."""
         key = _inspection_key(action)
@@ -113,7 +130,11 @@ class Models:
         found = known or _inspected(action, given)
         folder, files = given, action.source.files
         if "export" in found:
-            export = self._export(action, given)
+            task = action.model.task
+            request = {"folder": str(given), "task": task}
+            export = self._export(
+                action, task, lambda made: run("export", {**request, "target": str(made)}).get("problems") or []
+            )
             if isinstance(export, list):
                 found = {"problems": export}
             else:
@@ -127,13 +148,13 @@ class Models:
         checkpoint = given if "export" in found or found["model"] == WEIGHTS else None
         return Source(folder, files, found["model"], tuple(found["data"]), Shape(**found["shape"]), checkpoint)
 
-    def _export(self, action: Action, checkpoint: Path) -> exports.Export | list[dict[str, str]]:
-        source, task = action.source.digest, action.model.task
-        if kept := exports.find(self.store, source, task):
+    def _export(self, action: Action, what: str, build: exports.Build) -> exports.Export | list[dict[str, str]]:
+        source = action.source.digest
+        if kept := exports.find(self.store, source, what):
             return kept
         self.progress(f"{action.model.id}: building its graph from the weights")
         try:
-            return exports.make(self.store, source, task, checkpoint)
+            return exports.make(self.store, source, what, build)
         except Failed as error:
             refuse_full_disk(self.store, action)
             return [{"code": "UNSUPPORTED_MODEL", "message": f"No graph can be built from its weights: {error}."}]

@@ -245,7 +245,10 @@ class OrtFormatStep(Spec):
 
 
 class PackageStep(Spec):
-    """A folder that onnxruntime-genai loads, from a folder as Hugging Face lays it out: by its model builder."""
+    """A folder that onnxruntime-genai loads, by its model builder, from PyTorch weights: it has to be the first step.
+
+    Once for a store: `slmc converters install genai`.
+    """
 
     kind: Literal["package"]
     format: Literal["genai"]
@@ -254,7 +257,10 @@ class PackageStep(Spec):
 
 
 class ConvertStep(Spec):
-    """The format of another runtime, by its vendor's own converter, in an environment of its own."""
+    """The format of another runtime, by its vendor's own converter; once for a store: `slmc converters install FORMAT`.
+
+    `openvino` starts from ONNX. The others start from PyTorch weights: there it has to be the first step.
+    """
 
     kind: Literal["convert"]
     format: Annotated[
@@ -262,10 +268,10 @@ class ConvertStep(Spec):
         Field(description="`tensorflow-lite` is called litert today, `pytorch-mobile` executorch."),
     ]
     precision: Annotated[
-        Literal["fp32", "fp16", "int8", "int4"], Field(description="Of the weights; not every format has each.")
+        Literal["fp32", "fp16", "int8", "int4"], Field(description="Of the weights; `executorch` has no `fp16`.")
     ] = "fp32"
     sequence_length: Annotated[
-        int, Field(ge=1, le=8192, description="Tokens of an input, for formats whose shapes are fixed.")
+        int, Field(ge=1, le=8192, description="Tokens of an input: `litert` and `executorch` fix it.")
     ] = 128
 
 

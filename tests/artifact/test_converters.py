@@ -1,9 +1,13 @@
-"""Environments of converters, with a converter of one small package; what steps say without one."""
+"""Environments of converters, with a converter of one small package."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -13,15 +17,7 @@ import pytest
 
 from compiler.artifact.converters import environment
 from compiler.artifact.converters.call import Failed, Missing, call
-from compiler.artifact.steps.apply import apply_step
-from compiler.artifact.steps.table import STEPS
-from compiler.artifact.store import Store
-from compiler.base.codes import Code
 from compiler.cli.main import run
-from compiler.fleet.graph import Recipe, Step
-from tests.artifact import checkpoints
-from tests.artifact.building import built, codes, write_workspace
-from tests.values import PLACE
 
 
 @pytest.fixture
@@ -46,7 +42,6 @@ def fake(pinned: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (made / "bin").mkdir(parents=True)
         (made / "bin" / "python").write_text("#!/bin/sh\n")
         (made / "bin" / "python").chmod(0o755)
-        tell(f"made {requirements.name}")
 
     monkeypatch.setattr(environment, "_make", make)
     return pinned
@@ -167,6 +162,34 @@ def test_two_at_once_make_it_once(fake: Path, tmp_path: Path, monkeypatch: pytes
     assert said == ["small: waiting for another slmc that works with this environment"]
 
 
+_INSTALLING = """
+import sys
+from pathlib import Path
+from compiler.artifact.converters import environment
+with environment._held(Path(sys.argv[1]), "small", print):
+    pip = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    environment._run([sys.executable, "-c", pip], "pip", lambda line: print(line, end="", flush=True))
+"""
+
+
+def test_pip_goes_on_alone_when_slmc_is_killed_and_others_wait_for_it(fake: Path, tmp_path: Path) -> None:
+    slmc = subprocess.Popen([sys.executable, "-c", _INSTALLING, str(tmp_path / "e")], stdout=subprocess.PIPE)
+    assert slmc.stdout
+    pip = int(slmc.stdout.readline())
+    slmc.kill()
+    slmc.wait()
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        os.kill(pip, signal.SIGKILL)
+
+    environment.install(tmp_path / "e", "small", hear)
+    slmc.stdout.close()
+    assert said[0] == "small: waiting for another slmc that works with this environment"
+    assert environment.python(tmp_path / "e", "small") is not None
+
+
 def test_it_is_not_removed_while_it_is_used(fake: Path, tmp_path: Path) -> None:
     environment.install(tmp_path / "e", "small", lambda line: None)
     with environment.in_use(tmp_path / "e", "small"):
@@ -212,75 +235,4 @@ def test_a_script_tells_how_far_it_is(fake: Path, tmp_path: Path) -> None:
 def test_without_an_environment_nothing_is_called(fake: Path, tmp_path: Path) -> None:
     with pytest.raises(Missing):
         call(tmp_path / "e", "small", "convert", {}, tmp_path, lambda share: None)
-
-
-def test_a_compile_without_the_environment_names_the_command(tmp_path: Path) -> None:
-    recipe = Recipe("other", (Step("convert", {"format": "openvino", "precision": "fp32"}, PLACE),), (), PLACE)
-    _, diagnostics, _ = built(write_workspace(tmp_path / "w"), Store(tmp_path / "store"), recipe)
-    assert codes(diagnostics) == [Code.CONVERTER_MISSING]
-    assert diagnostics[0].message.endswith("the environment of converter `openvino` is not installed.")
-    assert diagnostics[0].help is not None
-    assert diagnostics[0].help.startswith("`slmc converters install openvino` ")
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters", "before", "why"),
-    [
-        ("convert/litert", {}, 1, "it has to be the first step"),
-        ("package/genai", {}, 2, "it has to be the first step"),
-        ("quantize/int8", {"scheme": "int8"}, 1, "the step before it made `model.gguf`"),
-        ("convert/litert", {"sequenceLength": 65}, 0, "more than the 64 tokens"),
-        ("convert/executorch", {"precision": "fp16", "sequenceLength": 8}, 0, "`fp32`, `int8` and `int4` are"),
-        ("convert/gguf", {}, 0, "the architecture `BertModel`"),
-        ("package/genai", {}, 0, "the architecture `BertModel`"),
-    ],
-)
-def test_what_does_not_suit_a_conversion_is_refused(
-    tmp_path: Path, name: str, parameters: dict[str, Any], before: int, why: str
-) -> None:
-    folder = checkpoints.bert(tmp_path / "m")
-    given = parameters if "scheme" in parameters else {"format": name.partition("/")[2], **parameters}
-    source = "model.gguf" if "scheme" in parameters else "model.onnx"
-    code, said = _refusal(name, given, folder, tmp_path, before=before, source=source)
-    assert code == "STEP_INAPPLICABLE"
-    assert why in said
-
-
-@pytest.mark.parametrize("name", ["convert/litert", "convert/executorch", "convert/gguf", "package/genai"])
-@pytest.mark.parametrize("gone", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_source_of_another_kind_is_refused(tmp_path: Path, name: str, gone: str) -> None:
-    folder = checkpoints.bert(tmp_path / "m")
-    (folder / gone).unlink()
-    code, why = _refusal(name, {"format": name.partition("/")[2]}, folder, tmp_path)
-    assert code == "STEP_INAPPLICABLE"
-    assert "starts from PyTorch weights: `source` has to be a folder with `config.json`" in why
-
-
-def test_openvino_takes_a_graph(tmp_path: Path) -> None:
-    folder = checkpoints.bert(tmp_path / "m")
-    code, why = _refusal("convert/openvino", {"format": "openvino"}, folder, tmp_path, source="model.tflite")
-    assert (code, why) == ("STEP_INAPPLICABLE", "`openvino` starts from an ONNX graph, and `model.tflite` is none.")
-
-
-def _refusal(
-    name: str, parameters: dict[str, Any], folder: Path, work: Path, *, before: int = 0, source: str = "model.onnx"
-) -> tuple[str, str]:
-    bench = {"model": str(folder), "scratch": str(work), "threads": 1, "files": {}, "before": before}
-    bench["converters"] = str(work / "none")
-    made = apply_step(name, parameters, str(folder / source), str(work), bench, lambda share: None)
-    return made["refused"], made["reason"]
-
-
-def test_the_packages_are_part_of_a_step_s_version() -> None:
-    for name, converter in {f"convert/{name}": name for name in ("executorch", "gguf", "litert", "openvino")}.items():
-        assert str(STEPS[name].VERSION).endswith(f"+{environment.digest(converter)}")
-    assert str(STEPS["package/genai"].VERSION).endswith(f"+{environment.digest('genai')}")
-    assert environment.names() == ["executorch", "genai", "gguf", "litert", "openvino"]
-
-
-@pytest.mark.parametrize("path", sorted(environment.requirements().glob("*.txt")), ids=lambda path: path.stem)
-def test_every_package_is_pinned_by_hash(path: Path) -> None:
-    """pip refuses a file with one that is not; no line says where packages come from."""
-    blocks = path.read_text().replace("\\\n", " ").splitlines()
-    assert all("==" in block and "--hash=sha256:" in block for block in blocks)
-    assert not any("://" in block or block.startswith("-") for block in blocks)
+    assert not (tmp_path / "e").exists()

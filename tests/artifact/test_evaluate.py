@@ -11,6 +11,7 @@ import pytest
 
 from compiler.artifact.evaluation import greedy
 from compiler.artifact.evaluation.evaluate import evaluate
+from compiler.artifact.evaluation.request import Request
 from tests.artifact import tiny
 from tests.artifact.tiny import WORDS, Weights
 
@@ -54,7 +55,7 @@ def nudged(weights: Weights, by: float) -> Weights:
 
 
 def measure(folder: Path, others: list[Path], data: Path, most: int = 10**6) -> dict[str, Any]:
-    return dict(evaluate("text-generation", str(folder), [str(other) for other in others], str(data), most, threads=1))
+    return dict(evaluate("text-generation", Request(folder, tuple(others), data, most, 1)))
 
 
 def flat(result: dict[str, Any], number: int = 0) -> dict[str, float]:

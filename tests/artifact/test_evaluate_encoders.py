@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from compiler.artifact.evaluation.evaluate import evaluate
+from compiler.artifact.evaluation.request import Request
 from tests.artifact import tiny
 from tests.artifact.tiny_encoder import LABELS, Weights, write_classifier, write_encoder, write_labelled
 
@@ -17,7 +18,7 @@ ORIGINAL = Weights.random()
 
 
 def measure(task: str, folders: list[Path], data: Path, most: int = 10**6) -> Any:
-    return evaluate(task, str(folders[0]), [str(folder) for folder in folders[1:]], str(data), most, threads=1)
+    return evaluate(task, Request(folders[0], tuple(folders[1:]), data, most, 1))
 
 
 def values(figures: dict[str, list[float]]) -> dict[str, float]:

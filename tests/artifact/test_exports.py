@@ -93,11 +93,15 @@ def test_a_damaged_export_is_made_anew(workspace: Path, store: Store, damage: st
 
 def test_two_runs_at_once_leave_the_first_one_s_files(workspace: Path, store: Store) -> None:
     action = action_of(workspace)
-    folder = workspace / MODEL.source
-    first = exports.make(store, action.source.digest, "embeddings", folder)
+
+    def build(made: Path) -> list[dict[str, str]]:
+        (made / "model.onnx").write_bytes(b"a graph")
+        return []
+
+    first = exports.make(store, action.source.digest, "embeddings", build)
     assert isinstance(first, exports.Export)
     inode = (first.folder / "model.onnx").stat().st_ino
-    assert exports.make(store, action.source.digest, "embeddings", folder) == first
+    assert exports.make(store, action.source.digest, "embeddings", build) == first
     assert (first.folder / "model.onnx").stat().st_ino == inode
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from compiler.artifact.evaluation.evaluate import evaluate
 from compiler.artifact.evaluation.prompts import normal
+from compiler.artifact.evaluation.request import Request
 from tests.artifact import tiny
 from tests.artifact.tiny import WORDS, Weights
 
@@ -40,7 +41,7 @@ def write(path: Path, *lines: dict[str, Any]) -> Path:
 def accuracy(tmp_path: Path, *lines: dict[str, Any], most: int = 10**6) -> tuple[Any, Any, dict[str, int]]:
     folder = tiny.write(tmp_path / "m", MODEL)
     data = write(tmp_path / "t.jsonl", *lines)
-    found = evaluate("text-generation", str(folder), [str(folder)], str(data), most, threads=1)
+    found = evaluate("text-generation", Request(folder, (folder,), data, most, 1))
     candidate = found["candidates"][0]["figures"]
     return found["reference"].get("taskAccuracy"), candidate.get("taskAccuracy"), found["samples"]
 
@@ -86,7 +87,7 @@ def test_a_continuation_is_compared_up_to_its_end(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "ending", MODEL)
     (folder / "genai_config.json").write_text(json.dumps(config))
     data = write(tmp_path / "e.jsonl", line, {"prompt": prompt, "answer": said[0]})
-    ended = evaluate("text-generation", str(folder), [], str(data), 10**6, threads=1)
+    ended = evaluate("text-generation", Request(folder, (), data, 10**6, 1))
     assert ended["reference"]["taskAccuracy"][0] == 0.5
 
 

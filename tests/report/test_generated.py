@@ -84,6 +84,19 @@ def test_computed_memory_limit_adds_up(capsys: pytest.CaptureFixture[str]) -> No
     assert limit["value"] == 2 * sum(parts)
 
 
+def test_golden_answers_say_whose_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    file = "deploy/shops/office-n100/compose/golden.json"
+    lock = json.loads((HELLO / "slmc.lock").read_text(encoding="utf-8"))["artifacts"]["pydoc-1.0.0-int8-fast"]
+    found = {
+        value["fact"]: value["value"] for line in _asked(file, capsys)["lines"] for value in line.get("values", [])
+    }
+    assert found == {
+        "run.artifact.name": "pydoc-1.0.0-int8-fast",
+        "run.artifact.digest": lock["digest"],
+        "run.name": "office",
+    }
+
+
 def test_a_file_is_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = tmp_path / "shop" / "deploy" / "shops" / "pi"
     inside.mkdir(parents=True)

@@ -60,6 +60,8 @@ def call(
 
     `root` is the folder of all environments; `scratch` an empty folder for the script's home and log.
     """
+    if environment.python(root, name) is None:
+        raise Missing(name)  # before anything is written for the lock
     with environment.in_use(root, name):
         python = environment.python(root, name)
         if python is None:

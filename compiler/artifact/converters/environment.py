@@ -125,6 +125,8 @@ def in_use(root: Path, name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(root: Path, name: str, tell: Callable[[str], None]) -> Iterator[None]:
     with _lock(root, name) as descriptor:
+        # What `_run` starts inherits the lock: when slmc is killed, pip goes on, and nobody may come between.
+        os.set_inheritable(descriptor, True)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -181,6 +183,7 @@ def _run(command: list[str], name: str, follow: Callable[[str], None]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=environment,
+        close_fds=False,
         text=True,
         errors="replace",
     ) as process:

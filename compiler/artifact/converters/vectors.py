@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact.configuration import TOKENIZER
+from compiler.artifact.configuration import TOKENIZER, text_length
 from compiler.artifact.converters.call import call
-from compiler.artifact.encoder import MAX_TOKENS
-
-CONVERTERS = {".tflite": "litert", ".pte": "executorch", ".xml": "openvino"}
-"""By the suffix of the artifact's main file. llama.cpp (.gguf) is in no environment."""
+from compiler.artifact.converters.formats import RUNTIMES
 
 
 def embeddings(root: Path, artifact: Path, model: Path, texts: Iterable[str], scratch: Path) -> Iterator[Any]:
@@ -28,9 +25,10 @@ def embeddings(root: Path, artifact: Path, model: Path, texts: Iterable[str], sc
     tokenizer = Tokenizer.from_file(str(model / TOKENIZER))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    ids = [found for text in texts if (found := tokenizer.encode(text).ids[:MAX_TOKENS])]
+    longest = text_length(model)
+    ids = [found for text in texts if (found := tokenizer.encode(text).ids[:longest])]
     request = {"artifact": str(artifact.absolute()), "ids": ids, "pad": _pad_token(model)}
-    for values in call(root, CONVERTERS[artifact.suffix], "embed", request, scratch, lambda share: None):
+    for values in call(root, RUNTIMES[artifact.suffix], "embed", request, scratch, lambda share: None):
         vector = np.array(values, np.float64)
         yield vector / np.linalg.norm(vector)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact.encoder import Encoder
+from compiler.artifact.evaluation import encoding
 from compiler.artifact.evaluation.blocks import Blocks
 from compiler.artifact.evaluation.request import Figures, Request, interval, result
 from compiler.artifact.evaluation.statistics import Interval, bootstrap, percentiles, wilson
@@ -67,9 +67,8 @@ def measure(request: Request) -> dict[str, Any]:
 
 
 def _vectors(folder: Path, request: Request) -> Iterator[Any]:
-    return Encoder(folder, request.threads).embeddings(
-        entry.text for entry in taken(request, EMBEDDINGS) if entry.text is not None
-    )
+    texts = (entry.text for entry in taken(request, EMBEDDINGS) if entry.text is not None)
+    return encoding.embeddings(folder, request, texts)
 
 
 def _open(folder: Path, request: Request, blocks: Blocks) -> _Candidate:

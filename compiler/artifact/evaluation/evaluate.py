@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from compiler.artifact.converters.formats import RUNTIMES, converted
 from compiler.artifact.evaluation import embeddings, golden, text_classification, text_generation
 from compiler.artifact.evaluation.request import Request
 from compiler.artifact.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
@@ -18,21 +20,31 @@ _TASKS: Mapping[str, Callable[[Request], dict[str, Any]]] = {
 }
 
 
-def evaluate(task: str, reference: str, candidates: list[str], data: str, max_tokens: int, threads: int) -> Any:
+def evaluate(task: str, asked: Request) -> Any:
     """Measure every candidate beside the reference on the same data.
 
-    `reference` and `candidates` are model folders; the reference's tokenizer is used. Gives `samples` (by unit how
-    many; empty when nothing can be measured), the figures of the `reference` by itself, and for each of `candidates`
-    its `figures` (by metric: value, low, high; see `metrics`) and `golden` answers, or why it `failed`. Only golden
-    answers are rounded. Raises when the reference fails.
+    Gives `samples` (by unit how many; empty when nothing can be measured), the figures of the `reference` by itself,
+    and for each of `candidates` its `figures` (by metric: value, low, high; see `metrics`) and `golden` answers, or why
+    it `failed`. A candidate that no runtime here runs for this task has no figures. Only golden answers are rounded.
+    Raises when the reference fails.
     """
-    request = Request(Path(reference), tuple(Path(path) for path in candidates), Path(data), max_tokens, threads)
+    run = tuple(folder for folder in asked.candidates if _runs(task, folder))
+    request = replace(asked, candidates=run)
     found = _TASKS[task](request)
-    for folder, one in zip(request.candidates, found.get("candidates", []), strict=False):
+    results = dict(zip(run, found.get("candidates", []), strict=False))
+    for folder, one in results.items():
         if "failed" not in one:
             try:
                 one["golden"] = golden.derive(task, folder, request)
             except Exception as error:
                 one.clear()
                 one["failed"] = reason(error)
+    if found["samples"]:
+        found["candidates"] = [results.get(folder, {"figures": {}, "golden": None}) for folder in asked.candidates]
     return found
+
+
+def _runs(task: str, folder: Path) -> bool:
+    """Whether some runtime here runs the model for the task: other runtimes than onnxruntime give embeddings only."""
+    artifact = converted(path.name for path in folder.iterdir())
+    return artifact is None or (task == EMBEDDINGS and Path(artifact).suffix in RUNTIMES)

@@ -21,6 +21,7 @@ from compiler.artifact import texts
 from compiler.artifact.configuration import TOKENIZER, context_length
 from compiler.artifact.decoder import Decoder
 from compiler.artifact.encoder import Encoder
+from compiler.artifact.evaluation import encoding
 from compiler.artifact.evaluation.greedy import continuation, end_tokens, log_probabilities, piece_length
 from compiler.artifact.evaluation.request import Request
 from compiler.artifact.evaluation.text_classification import label_names
@@ -120,9 +121,7 @@ def _fitting(tokenizer: Any, text: str, most: int) -> tuple[str, list[int]]:
 
 def _embeddings(folder: Path, request: Request) -> dict[str, Any] | None:
     inputs = _inputs(request, EMBEDDINGS)
-    vectors, others = (
-        list(Encoder(folder, request.threads, level).embeddings(inputs)) for level in ("all", _OTHER_WAY)
-    )
+    vectors, others = (list(encoding.embeddings(folder, request, inputs, level)) for level in ("all", _OTHER_WAY))
     if not vectors or len(vectors) != len(inputs):
         return None
     tolerance = tolerance_of((float(np.abs(a - b).max()) for a, b in zip(vectors, others, strict=True)), _PARTS)

@@ -22,6 +22,15 @@ class Request:
     data: Path
     max_tokens: int
     threads: int
+    converters: Path = Path()
+    """The folder of the environments of converters, which have the runtimes of other formats."""
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Request:
+        """From plain JSON values."""
+        candidates = tuple(Path(folder) for folder in plain["candidates"])
+        data, converters = Path(plain["data"]), Path(plain["converters"])
+        return cls(Path(plain["reference"]), candidates, data, plain["max_tokens"], plain["threads"], converters)
 
 
 def interval(value: Any, bounds: Interval) -> list[float | None]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compiler.artifact import texts
-from compiler.artifact.configuration import TOKENIZER
-from compiler.artifact.encoder import MAX_TOKENS
+from compiler.artifact.configuration import TOKENIZER, text_length
 from compiler.artifact.evaluation.request import Request
 from compiler.artifact.texts import Entry
 
@@ -18,9 +17,9 @@ def taken(request: Request, task: str) -> Iterator[Entry]:
     tokenizer = Tokenizer.from_file(str(request.reference / TOKENIZER))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    left = request.max_tokens
+    left, longest = request.max_tokens, text_length(request.reference)
     for entry in texts.entries(request.data, task):
-        count = min(MAX_TOKENS, len(tokenizer.encode(entry.text or "").ids))
+        count = min(longest, len(tokenizer.encode(entry.text or "").ids))
         left -= count
         if left < 0:
             return

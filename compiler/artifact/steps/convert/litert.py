@@ -2,8 +2,8 @@
 
 For encoders of sentences. Inputs `input_ids` and `attention_mask` are int32 of 1 × `sequenceLength`, padded at the end;
 the output `sentence_embedding` has length 1. On all-MiniLM-L6-v2 with one x86 core: fp32 as large as the source, cosine
-1; fp16 half as large; int8 (activations too, while it runs) a quarter, mean cosine 0.998 and about three times as fast;
-int4 in blocks of 32 a seventh, 0.96. LiteRT's XNNPACK kernels run all of these on Arm and x86.
+1; fp16 half as large; int8 (activations too, while it runs) a quarter, mean cosine 0.996 and about three times as fast;
+int4 in blocks of 32 a seventh, 0.95. LiteRT's XNNPACK kernels run all of these on Arm and x86.
 """
 
 from __future__ import annotations

@@ -49,12 +49,14 @@ def _expect(source: Path, model: Path, expected: Path) -> None:
     import numpy as np
 
     from compiler.artifact import runtime
+    from compiler.artifact.configuration import text_length
     from compiler.artifact.converters.scripts.verify import TEXTS
     from compiler.artifact.feeds import feeds
 
     session = runtime.open_session(source, runtime.options("basic", threads=1))
     cases: dict[str, Any] = {}
-    for number, feed in enumerate(feeds(model, session.get_inputs(), TEXTS, max_tokens=128)):
+    longest = min(128, text_length(model))
+    for number, feed in enumerate(feeds(model, session.get_inputs(), TEXTS, longest)):
         cases |= {f"{number}/in/{name}": value for name, value in feed.items()}
         cases[f"{number}/out"] = session.run(None, dict(feed))[0]
     np.savez(expected, **cases)
