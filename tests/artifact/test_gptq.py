@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from compiler.artifact.decoder import Decoder
+from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.steps import quantize_blockwise
 from tests.artifact.products import applied, chain
 from tests.artifact.stepping import chained

@@ -16,8 +16,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import weights
-from compiler.artifact.decoder import Decoder
+from compiler.artifact.graph import weights
+from compiler.artifact.inference.decoder import Decoder
 from tests.artifact import encoder_layer, tiny
 from tests.artifact.adapters import PREFIX, merge_into, pair, write_adapter
 from tests.artifact.stepping import chained

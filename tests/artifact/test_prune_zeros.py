@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs, weights
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.sparsity import zeros
+from compiler.artifact.graph import graphs, weights
+from compiler.artifact.graph.sparsity import zeros
+from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.steps.pruning import zeroing
 from tests.artifact import tiny
 from tests.artifact.stepping import chained

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.steps.blockwise import stream
+from compiler.artifact.graph import graphs
+from compiler.artifact.steps.quantization.blockwise import stream
 from tests.artifact.products import TOKENS, applied, by_output, chain, model, node, run, tensors
 
 

@@ -13,7 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs, runtime
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference import runtime
 from compiler.artifact.steps.apply import apply_step
 from tests.artifact import bert, products, tiny
 from tests.artifact.stepping import chained

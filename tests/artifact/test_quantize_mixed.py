@@ -11,9 +11,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs, runtime
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference import runtime
 from compiler.artifact.steps import quantize_mixed
-from compiler.artifact.steps.blockwise.scheme import Scheme
+from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
 from compiler.artifact.steps.quantization.search import Candidate, by_urgency, to_quality, to_size
 from compiler.artifact.steps.quantization.sensitivity import error, restored
 from compiler.artifact.steps.step import Refused

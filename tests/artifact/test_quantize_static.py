@@ -11,12 +11,13 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs, runtime
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source
+from compiler.artifact.inference import runtime
 from compiler.artifact.process import run
-from compiler.artifact.steps.matrices import by_input, find
+from compiler.artifact.steps.quantization.matrices import by_input, find
 from compiler.artifact.steps.quantization.ranges import Range, Seen, extremes, ranges
 from compiler.artifact.steps.quantization.smoothing import factors
-from compiler.artifact.weights import Source
 from tests.artifact import bert, tiny
 from tests.artifact.stepping import chained
 

@@ -14,8 +14,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.decoder import Decoder
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.steps.table import STEPS
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from tests.artifact import encoder_graph, tiny

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 if TYPE_CHECKING:
-    from compiler.artifact.steps.blockwise.engine import Choose, Method
-    from compiler.artifact.steps.matrices import Found
+    from compiler.artifact.steps.quantization.blockwise.engine import Choose, Method
+    from compiler.artifact.steps.quantization.matrices import Found
 
 VERSION = 3
 SUFFIX = ".onnx"
@@ -59,9 +59,9 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
     Memory: a few pieces of 8 MiB, however large the model; with `gptq` also the statistics of some products.
     """
-    from compiler.artifact.steps.blockwise.engine import Engine
-    from compiler.artifact.steps.matrices import find
-    from compiler.artifact.weights import Source
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.steps.quantization.blockwise.engine import Engine
+    from compiler.artifact.steps.quantization.matrices import find
 
     if configuration.symmetric and configuration.method in ("k-quant", "hqq"):
         raise Refused(f"`method: {configuration.method}` chooses zero points, which `symmetric: true` does without.")
@@ -79,8 +79,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
 
 def _choice(configuration: Configuration) -> Choose:
-    from compiler.artifact.steps.blockwise.scheme import Scheme
-    from compiler.artifact.steps.matrices import Lookup
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
+    from compiler.artifact.steps.quantization.matrices import Lookup
 
     size, symmetric = configuration.block_size, configuration.symmetric
     product = Scheme(_BITS[configuration.scheme], size, symmetric, configuration.method)
@@ -95,11 +95,11 @@ def _choice(configuration: Configuration) -> Choose:
 
 
 def _method(configuration: Configuration, source: Path, found: Found, bench: Bench) -> Method:
-    from compiler.artifact.steps.blockwise import hqq, k_quant, rounding
-    from compiler.artifact.steps.blockwise.engine import Method
+    from compiler.artifact.steps.quantization.blockwise import hqq, k_quant, rounding
+    from compiler.artifact.steps.quantization.blockwise.engine import Method
 
     if configuration.method == "gptq":
-        from compiler.artifact.steps.blockwise import gptq
+        from compiler.artifact.steps.quantization.blockwise import gptq
 
         return gptq.method(source, found, configuration.calibrate or {}, bench)
     modules = {"rtn": rounding, "k-quant": k_quant, "hqq": hqq}
@@ -108,7 +108,7 @@ def _method(configuration: Configuration, source: Path, found: Found, bench: Ben
 
 
 def _remarks(configuration: Configuration, found: Found) -> list[Remark]:
-    from compiler.artifact.steps.matrices import left_as_they_are
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
 
     said = [left_as_they_are(found.left)] if found.left else []
     if configuration.embeddings != "keep" and not found.lookups:

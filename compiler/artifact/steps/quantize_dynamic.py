@@ -40,11 +40,11 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     Weights and nodes are those of onnxruntime's `quantize_dynamic` with `op_types_to_quantize=["MatMul"]` and signed
     weights; its default takes every Gather too, which wrecks tables of rotary positions.
     """
-    from compiler.artifact.steps.blockwise.scheme import Scheme
-    from compiler.artifact.steps.matrices import left_as_they_are
+    from compiler.artifact.graph.weights import Source
     from compiler.artifact.steps.quantization import dynamic, products, rewrite
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
     from compiler.artifact.steps.quantization.integers import Integers
-    from compiler.artifact.weights import Source
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
 
     with Source(source) as opened:
         found = products.products(opened.model)

@@ -18,9 +18,9 @@ from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 if TYPE_CHECKING:
+    from compiler.artifact.graph.threads import Job
+    from compiler.artifact.graph.weights import Source, Target
     from compiler.artifact.steps.half.narrow import Narrowed
-    from compiler.artifact.threads import Job
-    from compiler.artifact.weights import Source, Target
 
 VERSION = 1
 REPRODUCIBLE = True
@@ -43,9 +43,9 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
     Memory: a piece of 4 MiB for each thread.
     """
+    from compiler.artifact.graph.threads import spread
+    from compiler.artifact.graph.weights import Source, Target
     from compiler.artifact.steps.half.narrow import narrow
-    from compiler.artifact.threads import spread
-    from compiler.artifact.weights import Source, Target
 
     with Source(source) as weights:
         floats = sum(tensor.data_type == 1 for tensor in weights.model.graph.initializer)
@@ -124,8 +124,8 @@ class _Work:
         return [kept]
 
     def _reserved(self, tensor: Any, name: str, kind: int, convert: Callable[[Any, Any], Any]) -> list[Any]:
-        from compiler.artifact.threads import Job
-        from compiler.artifact.weights import PIECE
+        from compiler.artifact.graph.threads import Job
+        from compiler.artifact.graph.weights import PIECE
 
         made = self.target.reserve(name, kind, tensor.dims)
         count, step = math.prod(tensor.dims), PIECE // 4

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 if TYPE_CHECKING:
-    from compiler.artifact.steps.blockwise.scheme import Scheme
-    from compiler.artifact.steps.matrices import Matrix, Product
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
     from compiler.artifact.steps.quantization.likeness import Metric
+    from compiler.artifact.steps.quantization.matrices import Matrix, Product
     from compiler.artifact.steps.quantization.search import Candidate
-    from compiler.artifact.weights import Source
 
 VERSION = 2
 REPRODUCIBLE = False
@@ -55,7 +55,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     byte that 8 bits cost. With a size, as many of these get 8 bits as fit; with a quality, as few as it takes, which is
     measured on the whole model. Quality is that on calibration texts: a gate measures it on others.
     """
-    from compiler.artifact.steps.matrices import left_as_they_are
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
 
     work = _Work(source, target, configuration, bench)
     [(goal, limit)] = configuration.target.items()
@@ -90,9 +90,9 @@ class _Work:
 
     def candidates(self) -> tuple[dict[str, Candidate], list[str]]:
         """The matrices, and what cannot be quantized."""
+        from compiler.artifact.graph.weights import Source
         from compiler.artifact.steps.quantization import products, rows
         from compiler.artifact.steps.quantization.search import Candidate
-        from compiler.artifact.weights import Source
 
         with Source(self.source) as opened:
             found = products.products(opened.model)
@@ -110,21 +110,21 @@ class _Work:
 
     def _bytes(self, matrices: Mapping[str, Matrix], bits: Literal[4, 8]) -> int:
         """Of the forms in which products read a matrix: as it is, turned."""
-        from compiler.artifact.steps.blockwise import rounding
-        from compiler.artifact.steps.blockwise.stream import Work
+        from compiler.artifact.steps.quantization.blockwise import rounding
+        from compiler.artifact.steps.quantization.blockwise.stream import Work
 
         works = [Work(matrix, self._scheme(bits), rounding.quantize) for matrix in matrices.values()]
         return sum(new.bytes for work in works for new in work.tensors)
 
     def _scheme(self, bits: Literal[4, 8]) -> Scheme:
-        from compiler.artifact.steps.blockwise.scheme import Scheme
+        from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
 
         return Scheme(bits, self.configuration.block_size, symmetric=False)
 
     def _sensitivities(self, opened: Source, chosen: Sequence[Product]) -> dict[str, float]:
-        from compiler.artifact.steps.calibration import Calibration
-        from compiler.artifact.steps.matrices import by_input
         from compiler.artifact.steps.quantization import likeness, sensitivity
+        from compiler.artifact.steps.quantization.calibration import Calibration
+        from compiler.artifact.steps.quantization.matrices import by_input
 
         few = {**self.configuration.calibrate}
         few["samples"] = min(few.get("samples", sensitivity.TEXTS), sensitivity.TEXTS)
@@ -146,9 +146,9 @@ class _Work:
 
     def to_quality(self, candidates: Mapping[str, Candidate], metric: Metric, limit: float) -> tuple[set[str], float]:
         """Which matrices get 8 bits, and the quality then. Raises Refused if 8 bits for all do not reach it."""
-        from compiler.artifact import graphs
-        from compiler.artifact.steps.calibration import Calibration
+        from compiler.artifact.graph import graphs
         from compiler.artifact.steps.quantization import likeness, search
+        from compiler.artifact.steps.quantization.calibration import Calibration
 
         name = likeness.answer(graphs.load(self.source, weights=False), metric)
         original = Calibration.of(self.source, [name], self.configuration.calibrate, self.bench)
@@ -168,11 +168,11 @@ class _Work:
 
     def write(self, path: Path, large: set[str], tell: Any) -> int:
         """Write the graph with 8 bits for these matrices, and give the bytes of its weights."""
-        from compiler.artifact import graphs
-        from compiler.artifact.steps.blockwise import rounding
-        from compiler.artifact.steps.blockwise.engine import Engine, Method
-        from compiler.artifact.steps.matrices import Lookup, find
-        from compiler.artifact.weights import Source
+        from compiler.artifact.graph import graphs
+        from compiler.artifact.graph.weights import Source
+        from compiler.artifact.steps.quantization.blockwise import rounding
+        from compiler.artifact.steps.quantization.blockwise.engine import Engine, Method
+        from compiler.artifact.steps.quantization.matrices import Lookup, find
 
         embeddings = _EMBEDDING_BITS.get(self.configuration.embeddings)
 

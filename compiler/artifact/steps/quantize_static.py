@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from compiler.artifact.steps.step import Bench, Effect, Remark
 
 if TYPE_CHECKING:
-    from compiler.artifact.steps.matrices import Product
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.steps.quantization.matrices import Product
     from compiler.artifact.steps.quantization.static import Activations
-    from compiler.artifact.weights import Source
 
 VERSION = 2
 REPRODUCIBLE = False
@@ -59,11 +59,11 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     """Quantize every product with a constant matrix, and the embeddings in blocks. Nothing else: onnxruntime's default
     operators quantize what follows attention and norms too, which wrecks transformers.
     """
-    from compiler.artifact.steps.blockwise.scheme import Scheme
-    from compiler.artifact.steps.matrices import left_as_they_are
+    from compiler.artifact.graph.weights import Source
     from compiler.artifact.steps.quantization import products, rewrite, rows, static
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
     from compiler.artifact.steps.quantization.integers import Integers
-    from compiler.artifact.weights import Source
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
 
     with Source(source) as opened:
         found = products.products(opened.model)
@@ -88,9 +88,9 @@ def _activations(
     opened: Source, source: Path, chosen: tuple[Product, ...], configuration: Configuration, bench: Bench
 ) -> Activations:
     """What calibration says. The session that it takes is gone when weights are written."""
-    from compiler.artifact.steps.calibration import Calibration
-    from compiler.artifact.steps.matrices import by_input
     from compiler.artifact.steps.quantization import ranges, smoothing
+    from compiler.artifact.steps.quantization.calibration import Calibration
+    from compiler.artifact.steps.quantization.matrices import by_input
     from compiler.artifact.steps.quantization.static import Activations
 
     groups = by_input(chosen)

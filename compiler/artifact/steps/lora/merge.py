@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from compiler.artifact.graph.weights import Source, Target, write_changed
+from compiler.artifact.graph.wiring import Dense, Wiring, attribute, matrices
 from compiler.artifact.steps.lora.adapter import Adapter, Update
 from compiler.artifact.steps.step import Bench, Effect, Refused
-from compiler.artifact.weights import Source, Target, write_changed
-from compiler.artifact.wiring import Dense, Wiring, attribute, matrices
 
 _SPELT = {"self_attn": "attn"}
 """What onnxruntime-genai's builder calls modules of Hugging Face."""

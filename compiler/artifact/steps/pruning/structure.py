@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact import graphs
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source, Target, write_changed
+from compiler.artifact.graph.wiring import Wiring, reads
 from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.step import Bench, Refused
-from compiler.artifact.weights import Source, Target, write_changed
-from compiler.artifact.wiring import Wiring, reads
 
 
 @dataclass(frozen=True, slots=True)

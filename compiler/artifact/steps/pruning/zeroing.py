@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from compiler.artifact.graph.weights import PIECE, Source, Target, write_changed
+from compiler.artifact.graph.wiring import Dense, Wiring, label, matrices
 from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
-from compiler.artifact.weights import PIECE, Source, Target, write_changed
-from compiler.artifact.wiring import Dense, Wiring, label, matrices
 
 _SAMPLE, _LEVEL = 64 * 1024, 6
 """Bytes of each piece that are compressed for the report, and zlib's level."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from compiler.artifact import graphs
-from compiler.artifact.steps.blockwise import rounding
-from compiler.artifact.steps.blockwise.rewrite import DOMAIN, replace_lookup
-from compiler.artifact.steps.blockwise.scheme import Scheme
-from compiler.artifact.steps.blockwise.stream import Work
-from compiler.artifact.steps.matrices import Lookup, Product
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import New, Source
+from compiler.artifact.steps.quantization.blockwise import rounding
+from compiler.artifact.steps.quantization.blockwise.rewrite import DOMAIN, replace_lookup
+from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
+from compiler.artifact.steps.quantization.blockwise.stream import Work
+from compiler.artifact.steps.quantization.matrices import Lookup, Product
 from compiler.artifact.steps.quantization.products import Products
 from compiler.artifact.steps.quantization.rewrite import Replacement, Reserve, Rewrite
-from compiler.artifact.weights import New, Source
 
 Names = tuple[str, str, str]
 """Of quantized values, their scales and their zero points."""

@@ -10,13 +10,13 @@ from typing import Any
 
 from onnx import TensorProto, helper
 
-from compiler.artifact.steps.blockwise.scheme import Scheme
-from compiler.artifact.steps.matrices import Product
+from compiler.artifact.graph.weights import Source
 from compiler.artifact.steps.quantization.assembly import Assembly, Names, suffixed
+from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
 from compiler.artifact.steps.quantization.integers import Integers
+from compiler.artifact.steps.quantization.matrices import Product
 from compiler.artifact.steps.quantization.products import Products
 from compiler.artifact.steps.quantization.rewrite import Rewrite
-from compiler.artifact.weights import Source
 
 
 def quantized(source: Source, found: Products, integers: Integers, embeddings: Scheme | None) -> Rewrite:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from compiler.artifact.steps.matrices import Product
+from compiler.artifact.graph.weights import New, Source
 from compiler.artifact.steps.quantization.assembly import Assembly, Names, suffixed
+from compiler.artifact.steps.quantization.matrices import Product
 from compiler.artifact.steps.quantization.rewrite import Replacement, Write
 from compiler.artifact.steps.quantization.rows import Prepare, as_they_are, finite, pieces
-from compiler.artifact.weights import New, Source
 
 _TINY = np.finfo(np.float32).tiny
 

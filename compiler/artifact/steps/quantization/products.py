@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx import TensorProto
 
-from compiler.artifact.steps.matrices import Lookup, Product, find, kind
+from compiler.artifact.steps.quantization.matrices import Lookup, Product, find, kind
 from compiler.artifact.steps.step import Refused
 
 

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compiler.artifact import graphs
-from compiler.artifact.steps.blockwise.rewrite import drop_idle_transposes, set_initializers
-from compiler.artifact.steps.blockwise.stream import Stream
-from compiler.artifact.threads import Job, spread
-from compiler.artifact.weights import New, Source, Target
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.threads import Job, spread
+from compiler.artifact.graph.weights import New, Source, Target
+from compiler.artifact.steps.quantization.blockwise.rewrite import drop_idle_transposes, set_initializers
+from compiler.artifact.steps.quantization.blockwise.stream import Stream
 
 _MOST_THREADS = 4
 """Each has pieces of its own in memory, and the disk keeps up with no more."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from compiler.artifact.graph.weights import Source
 from compiler.artifact.refused import not_finite
-from compiler.artifact.weights import Source
 
 _PIECE = 2**21
 """Bytes that are worked on at a time: the caches of one core hold them."""

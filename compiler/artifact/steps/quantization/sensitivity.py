@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact.steps.blockwise import rounding
-from compiler.artifact.steps.blockwise.scheme import Buffers, Scheme
-from compiler.artifact.steps.calibration import Calibration
-from compiler.artifact.steps.matrices import Product
+from compiler.artifact.graph.weights import Source
+from compiler.artifact.steps.quantization.blockwise import rounding
+from compiler.artifact.steps.quantization.blockwise.scheme import Buffers, Scheme
+from compiler.artifact.steps.quantization.calibration import Calibration
 from compiler.artifact.steps.quantization.likeness import Metric, damage
-from compiler.artifact.weights import Source
+from compiler.artifact.steps.quantization.matrices import Product
 
 TEXTS = 8
 """That are enough to rank matrices by."""

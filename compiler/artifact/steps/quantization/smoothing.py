@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.steps.matrices import Product
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source
+from compiler.artifact.steps.quantization.matrices import Product
 from compiler.artifact.steps.quantization.ranges import Seen
 from compiler.artifact.steps.quantization.rows import as_they_are, finite, pieces
-from compiler.artifact.weights import Source
 
 _NORMS = {
     "LayerNormalization": (1, 2),

@@ -13,19 +13,19 @@ from typing import Any, Literal
 import numpy as np
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.steps.blockwise.rewrite import DOMAIN
-from compiler.artifact.steps.blockwise.scheme import Scheme
-from compiler.artifact.steps.matrices import Product, by_input
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source
 from compiler.artifact.steps.quantization.assembly import Assembly, suffixed
+from compiler.artifact.steps.quantization.blockwise.rewrite import DOMAIN
+from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
 from compiler.artifact.steps.quantization.dynamic import bias
 from compiler.artifact.steps.quantization.integers import Integers
+from compiler.artifact.steps.quantization.matrices import Product, by_input
 from compiler.artifact.steps.quantization.products import Products
 from compiler.artifact.steps.quantization.ranges import Range
 from compiler.artifact.steps.quantization.rewrite import Rewrite
 from compiler.artifact.steps.quantization.rows import Prepare, as_they_are
 from compiler.artifact.steps.quantization.smoothing import Smoothing
-from compiler.artifact.weights import Source
 
 _LAST_WITHOUT_INT16 = 20
 """The last opset whose own QuantizeLinear knows no int16; onnxruntime's does."""
