@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compiler.artifact.build import build as build_artifacts
-from compiler.artifact.layout import REPORT
-from compiler.artifact.pace import Pace
+from compiler.artifact.making.build import build as build_artifacts
+from compiler.artifact.making.pace import Pace
+from compiler.artifact.making.verify import verify as verify_artifacts
 from compiler.artifact.steps.versions import step_versions, tool_versions
-from compiler.artifact.store import Store
-from compiler.artifact.verify import verify as verify_artifacts
+from compiler.artifact.store.layout import REPORT
+from compiler.artifact.store.store import Store
 from compiler.fleet.fingerprint import fingerprint
 from compiler.lock.lock import Lock, artifacts_of, baseline
 from compiler.lock.text import NAME, read

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from compiler.artifact.artifact import Artifacts
-from compiler.artifact.build import build
-from compiler.artifact.gates import check_gates, impossible_gates, of_runs
-from compiler.artifact.pace import Pace
+from compiler.artifact.making.build import build
+from compiler.artifact.making.pace import Pace
+from compiler.artifact.measuring.gates import check_gates, impossible_gates, of_runs
 from compiler.artifact.steps.versions import step_versions, tool_versions
-from compiler.artifact.store import Store
+from compiler.artifact.store.store import Store
 from compiler.blueprint.merge import merge
 from compiler.bundle.bundles import levels_for
 from compiler.bundle.checks import check_targets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from compiler.artifact.store import default_root
+from compiler.artifact.store.store import default_root
 from compiler.fleet.packages import Package
 from tests.tools import absent
 

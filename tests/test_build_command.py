@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from compiler.artifact import cache, layout
-from compiler.artifact.store import Store
+from compiler.artifact.store import cache, layout
+from compiler.artifact.store.store import Store
 from compiler.cli.main import run
 from tests.tree import generated, tree
 

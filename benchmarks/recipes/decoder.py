@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact.weights import Target
+from compiler.artifact.graph.weights import Target
 
 _CONTEXT = 512
 _PIECE = 2**20

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmul_8bits
 
-from compiler.artifact.weights import Source
+from compiler.artifact.graph.weights import Source
 
 _BLOCK = 32
 _EVERY = 5

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from compiler.artifact import machine
 from compiler.artifact.artifact import Shape
+from compiler.artifact.measuring import machine
 from compiler.artifact.process import run
-from compiler.artifact.store import Label, Store
+from compiler.artifact.store.store import Label, Store
 
 
 def main() -> None:

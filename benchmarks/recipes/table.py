@@ -8,7 +8,7 @@ from platform import python_version
 
 from benchmarks.fleet.measure import Figure
 from benchmarks.recipes.large import Found, Line
-from compiler.artifact import machine
+from compiler.artifact.measuring import machine
 
 _GOAL_CPU, _GOAL_MEMORY = 8.0, 120e6
 _PACKAGES = ("onnxruntime", "onnx", "numpy")

@@ -24,13 +24,13 @@ Tell = Callable[[Any], None]
 
 
 def _inspect(request: dict[str, Any], tell: Tell) -> Any:
-    from compiler.artifact.model import inspect
+    from compiler.artifact.model.inspection import inspect
 
     return inspect(**request)
 
 
 def _export(request: dict[str, Any], tell: Tell) -> Any:
-    from compiler.artifact.export import export
+    from compiler.artifact.model.export import export
 
     return export(**request)
 
@@ -49,7 +49,7 @@ def _evaluate(request: dict[str, Any], tell: Tell) -> Any:
 
 
 def _speed(request: dict[str, Any], tell: Tell) -> Any:
-    from compiler.artifact.generate import measure
+    from compiler.artifact.measuring.generate import measure
 
     return measure(**request)
 

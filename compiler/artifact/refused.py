@@ -12,3 +12,8 @@ class Refused(Exception):
     def __init__(self, message: str, code: str = "STEP_INAPPLICABLE") -> None:
         super().__init__(message)
         self.code = code
+
+
+def not_finite(name: str) -> Refused:
+    """What to raise for a tensor that no step can make sense of."""
+    return Refused(f"`{name}` has weights that are NaN or infinite.", "NON_FINITE_WEIGHTS")

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from compiler.artifact.artifact import Answer, Artifact, Golden
-from compiler.artifact.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
+from compiler.artifact.evaluation.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
 from compiler.base import digests, files
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from compiler import building
-from compiler.artifact.pace import Pace
-from compiler.artifact.store import default_root
+from compiler.artifact.making.pace import Pace
+from compiler.artifact.store.store import default_root
 from compiler.cli import options
 from compiler.cli.output import Output
 from compiler.plan.shards import Shard

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from compiler.artifact import cache
-from compiler.artifact.store import Store, default_root
+from compiler.artifact.store import cache
+from compiler.artifact.store.store import Store, default_root
 from compiler.base.diagnostics import Stop, exit_code
 from compiler.base.spelling import plain
 from compiler.base.units import show_bytes

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from compiler import pipeline
-from compiler.artifact.pace import Pace
-from compiler.artifact.store import default_root
+from compiler.artifact.making.pace import Pace
+from compiler.artifact.store.store import default_root
 from compiler.cli import options
 from compiler.cli.output import Output, hold
 from compiler.fleet.select import Selection

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from compiler.artifact.converters import environment
-from compiler.artifact.store import default_root
+from compiler.artifact.store.store import default_root
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop, did_you_mean
 from compiler.base.units import show_bytes

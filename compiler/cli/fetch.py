@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from compiler import pipeline
-from compiler.artifact.fetch import Fetched, NotFetched, fetch, known
-from compiler.artifact.store import Store, default_root
+from compiler.artifact.store.fetch import Fetched, NotFetched, fetch, known
+from compiler.artifact.store.store import Store, default_root
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, exit_code
 from compiler.base.units import show_bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from compiler import questions
-from compiler.artifact.store import default_root
+from compiler.artifact.store.store import default_root
 from compiler.base.codes import Exit
 from compiler.cli import options
 from compiler.cli.output import Output

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from compiler import pipeline
-from compiler.artifact.store import default_root
+from compiler.artifact.store.store import default_root
 from compiler.cli import options
 from compiler.cli.output import Output, hold
 from compiler.report.data import outcome_data

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from compiler import pipeline, questions
-from compiler.artifact.store import default_root
+from compiler.artifact.store.store import default_root
 from compiler.base.diagnostics import exit_code, has_errors
 from compiler.cli import options
 from compiler.cli.asked import AskedFile, asked_file

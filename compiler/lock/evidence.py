@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from compiler.artifact.artifact import SOURCE, Answer, Figure, Golden, Quality
-from compiler.artifact.metrics import METRICS, TASKS
+from compiler.artifact.evaluation.metrics import METRICS, TASKS
 
 N = TypeVar("N", int, float)
 

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from compiler.artifact.store import Store
+from compiler.artifact.store.store import Store
 from compiler.base import files
 from compiler.base.diagnostics import Stop
 from compiler.base.shipped import shipped

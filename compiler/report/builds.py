@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.artifact.faults import pinned
+from compiler.artifact.making.faults import pinned
 from compiler.report.data import outcome_data, verdict
 from compiler.report.outcome import Outcome
 from compiler.report.summary import facts_text

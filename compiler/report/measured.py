@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from compiler.artifact.artifact import SOURCE, Artifact, Artifacts, Figure, Original, Speed
-from compiler.artifact.metrics import EMBEDDINGS, METRICS, TASKS, TEXT_CLASSIFICATION, TEXT_GENERATION
+from compiler.artifact.evaluation.metrics import EMBEDDINGS, METRICS, TASKS, TEXT_CLASSIFICATION, TEXT_GENERATION
 from compiler.base.units import show_bytes, show_ratio
 from compiler.fleet.graph import Model
 from compiler.plan.actions import Action, Plan

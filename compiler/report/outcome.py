@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from compiler.artifact.artifact import Artifacts
-from compiler.artifact.verify import Verdict
+from compiler.artifact.making.verify import Verdict
 from compiler.base.codes import Code, Exit
 from compiler.base.diagnostics import Diagnostic, exit_code, has_errors
 from compiler.blueprint.blueprint import Blueprint

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from compiler.artifact.artifact import Artifact, Artifacts
-from compiler.artifact.build import build
+from compiler.artifact.making.build import build
 from compiler.artifact.steps.versions import step_versions, tool_versions
-from compiler.artifact.store import Store
+from compiler.artifact.store.store import Store
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact.store import Store, Stored
+from compiler.artifact.store.store import Store, Stored
 from tests.artifact.building import FAST, SMALL, built, write_workspace
 from tests.artifact.shelf import put
 

@@ -58,7 +58,7 @@ def applied(made: Any, folder: Path, name: str, threads: int = 2, **parameters: 
 
 def run(made: Any, ids: Sequence[int] = tuple(range(TOKENS))) -> Any:
     """The first output, for these tokens."""
-    from compiler.artifact import runtime
+    from compiler.artifact.inference import runtime
 
     session = runtime.open_graph(made, Path("/"), runtime.options("all", threads=1))
     return session.run(None, {"input_ids": np.array([ids])})[0]

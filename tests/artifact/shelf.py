@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.artifact.artifact import Shape
-from compiler.artifact.store import Label, Store, Stored
+from compiler.artifact.store.store import Label, Store, Stored
 from tests.values import digest
 
 SHAPE = Shape(parameters=8, weight_bytes=32, kv_bytes_per_token=4, context_length=16)

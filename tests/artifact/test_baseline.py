@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from compiler.artifact.artifact import NOTHING, Artifact, Artifacts, Figure
-from compiler.artifact.build import build
-from compiler.artifact.store import Store
+from compiler.artifact.making.build import build
+from compiler.artifact.store.store import Store
 from compiler.fleet.graph import Recipe
 from compiler.plan.actions import Locked
 from tests.artifact.building import FAST, INT4, INT8, SMALL, facts, planned

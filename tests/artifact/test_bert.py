@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
-from compiler.artifact import graphs, runtime
-from compiler.artifact.encoder import Encoder
-from compiler.artifact.export import export
-from compiler.artifact.model import inspect
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference import runtime
+from compiler.artifact.inference.encoder import Encoder
+from compiler.artifact.model.export import export
+from compiler.artifact.model.inspection import inspect
 from tests.artifact import tiny_bert as tiny
 from tests.minilm import minilm
 

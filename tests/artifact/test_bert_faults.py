@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.artifact.export import export
-from compiler.artifact.model import inspect
+from compiler.artifact.model.export import export
+from compiler.artifact.model.inspection import inspect
 from tests.artifact import tiny_bert as tiny
 
 EMBEDDINGS = "embeddings"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact import layout
 from compiler.artifact.artifact import Artifacts
-from compiler.artifact.build import build
-from compiler.artifact.gates import check_gates
-from compiler.artifact.store import Store
+from compiler.artifact.making.build import build
+from compiler.artifact.measuring.gates import check_gates
+from compiler.artifact.store import layout
+from compiler.artifact.store.store import Store
 from compiler.base.codes import Code
 from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Gate, Recipe
@@ -172,10 +172,10 @@ def test_a_warm_build_imports_nothing_heavy(workspace: Path, warm: Store, tmp_pa
 import sys
 sys.path[:0] = {[str(Path(__file__).parent.parent.parent)]!r}
 from pathlib import Path
-from compiler.artifact.build import build
-from compiler.artifact.gates import check_gates
+from compiler.artifact.making.build import build
+from compiler.artifact.measuring.gates import check_gates
 from compiler.artifact.steps.versions import step_versions, tool_versions
-from compiler.artifact.store import Store
+from compiler.artifact.store.store import Store
 from compiler.fleet.graph import Recipe, Step
 from compiler.fleet.fingerprint import fingerprint
 from compiler.plan.actions import Baseline

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.artifact import cache, layout
 from compiler.artifact.artifact import Artifacts
-from compiler.artifact.store import Store
+from compiler.artifact.store import cache, layout
+from compiler.artifact.store.store import Store
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Stop
 from compiler.fleet.graph import Recipe, Step

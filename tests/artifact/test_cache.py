@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from compiler.artifact import cache, layout
-from compiler.artifact.store import Store, Stored
+from compiler.artifact.store import cache, layout
+from compiler.artifact.store.store import Store, Stored
 from compiler.base import digests
 from tests.artifact.shelf import flip, fresh, label, put
 from tests.tree import tree

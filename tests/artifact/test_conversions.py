@@ -21,8 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 from compiler.artifact.converters import environment
 from compiler.artifact.converters.call import call
 from compiler.artifact.converters.vectors import embeddings
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.encoder import Encoder
+from compiler.artifact.inference.decoder import Decoder
+from compiler.artifact.inference.encoder import Encoder
 from compiler.artifact.steps.apply import apply_step
 from tests.artifact import by_hand, checkpoints, tiny
 

@@ -10,7 +10,7 @@ import pytest
 from compiler.artifact.converters import environment
 from compiler.artifact.steps.apply import apply_step
 from compiler.artifact.steps.table import STEPS
-from compiler.artifact.store import Store
+from compiler.artifact.store.store import Store
 from compiler.base.codes import Code
 from compiler.fleet.graph import Recipe, Step
 from tests.artifact import checkpoints

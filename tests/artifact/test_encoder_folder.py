@@ -12,9 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from compiler.artifact.encoder import Encoder
-from compiler.artifact.export import export
-from compiler.artifact.model import inspect
+from compiler.artifact.inference.encoder import Encoder
+from compiler.artifact.model.export import export
+from compiler.artifact.model.inspection import inspect
 from tests.artifact import tiny_bert
 
 EMBEDDINGS, CLASSIFICATION = "embeddings", "text-classification"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact import cache, exports
-from compiler.artifact.models import Models, Source
-from compiler.artifact.store import Store
+from compiler.artifact.making.models import Models, Source
+from compiler.artifact.store import cache, exports
+from compiler.artifact.store.store import Store
 from compiler.base.codes import Code
 from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Recipe, Step

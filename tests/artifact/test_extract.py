@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs
+from compiler.artifact.graph import graphs
 from tests.artifact import encoder_graph, tiny
 from tests.artifact.stepping import applied
 

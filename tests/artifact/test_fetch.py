@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact import cache
-from compiler.artifact.fetch import Fetched, NotFetched, fetch, known
-from compiler.artifact.store import Store
+from compiler.artifact.store import cache
+from compiler.artifact.store.fetch import Fetched, NotFetched, fetch, known
+from compiler.artifact.store.store import Store
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Stop

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compiler.artifact.artifact import Artifact, Artifacts, Figure, File, Quality, Speed
-from compiler.artifact.gates import check_gates, held, impossible_gates
+from compiler.artifact.measuring.gates import check_gates, held, impossible_gates
 from compiler.base.codes import Code
 from compiler.fleet.fingerprint import Inputs
 from compiler.fleet.graph import Gate, Model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from compiler.artifact.decoder import Decoder
+from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.steps import quantize_blockwise
 from tests.artifact.products import applied, chain
 from tests.artifact.stepping import chained
@@ -59,8 +59,8 @@ def log_probabilities(folder: Path, texts: list[str]) -> Any:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("", "`texts.jsonl` has no text to calibrate on."),
-        ("{}", "Line 1 of `texts.jsonl` cannot be used: The line is not an object with a string `text`."),
+        ("", "`texts.jsonl` has 0 texts; calibration takes at least 8."),
+        ("{}", "Line 1 of `texts.jsonl` is no text: The line is not an object with a string `text`."),
     ],
 )
 def test_texts_that_cannot_be_used(tmp_path: Path, repository: Path, line: str, words: str) -> None:
@@ -72,7 +72,7 @@ def test_texts_that_cannot_be_used(tmp_path: Path, repository: Path, line: str, 
         "files": {"calibrate.data": str(tmp_path / "texts.jsonl")},
     }
     result = chained(model, tmp_path / "a" / "model.onnx", [step])
-    assert result == {"failed": 0, "refused": "STEP_INAPPLICABLE", "reason": words}
+    assert result == {"failed": 0, "refused": "BAD_CALIBRATION_DATA", "reason": words}
 
 
 def test_without_texts_it_is_refused(tmp_path: Path) -> None:

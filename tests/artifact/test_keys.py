@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.artifact.store import Store
+from compiler.artifact.store.store import Store
 from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Recipe, Step, StepFile
 from compiler.plan.actions import Baseline

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact import cache, intermediates, layout, resources
-from compiler.artifact.build import build
-from compiler.artifact.pace import Pace
-from compiler.artifact.stages import keys
+from compiler.artifact.making import resources
+from compiler.artifact.making.build import build
+from compiler.artifact.making.pace import Pace
+from compiler.artifact.making.stages import keys
+from compiler.artifact.making.verify import State, Verdict, verify
 from compiler.artifact.steps import quantize_blockwise
-from compiler.artifact.store import Store
-from compiler.artifact.verify import State, Verdict, verify
+from compiler.artifact.store import cache, intermediates, layout
+from compiler.artifact.store.store import Store
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from compiler.artifact.artifact import Shape
-from compiler.artifact.beside import Beside
-from compiler.artifact.measure import Bench, Wanted
-from compiler.artifact.metrics import METRICS
-from compiler.artifact.store import Label, Store, Stored
+from compiler.artifact.evaluation.metrics import METRICS
+from compiler.artifact.measuring.beside import Beside
+from compiler.artifact.measuring.measure import Bench, Wanted
+from compiler.artifact.store.store import Label, Store, Stored
 from compiler.fleet.graph import Model
 from tests.artifact import tiny
 from tests.artifact.building import SMALL, planned

@@ -16,9 +16,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import weights
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.steps.lora import merge
+from compiler.artifact.graph import weights
+from compiler.artifact.inference.decoder import Decoder
 from tests.artifact import encoder_layer, tiny
 from tests.artifact.adapters import PREFIX, merge_into, pair, write_adapter
 from tests.artifact.stepping import chained
@@ -166,7 +165,6 @@ def test_the_same_bytes_whatever_the_pieces_that_are_read(tmp_path: Path, monkey
     merge_into(folder, adapter, tmp_path / "made")
     whole = (tmp_path / "made" / "model.onnx").read_bytes()
     monkeypatch.setattr(weights, "PIECE", 128)
-    monkeypatch.setattr(merge, "PIECE", 128)
     merge_into(folder, adapter, tmp_path / "made")
     assert (tmp_path / "made" / "model.onnx").read_bytes() == whole
 

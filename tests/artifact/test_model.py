@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 import pytest
 
-from compiler.artifact.model import inspect
+from compiler.artifact.model.inspection import inspect
 from tests.artifact import tiny
 
 TASK = "text-generation"

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from compiler.artifact.model import inspect
+from compiler.artifact.model.inspection import inspect
 from tests.artifact import tiny
 
 

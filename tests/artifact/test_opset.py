@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs, runtime
-from compiler.artifact.decoder import Decoder
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference import runtime
+from compiler.artifact.inference.decoder import Decoder
 from tests.artifact import encoder_graph, tiny
 from tests.artifact.stepping import applied
 

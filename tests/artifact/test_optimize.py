@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs
+from compiler.artifact.graph import graphs
 from compiler.artifact.steps import fusions
 from tests.artifact import encoder_graph, tiny
 from tests.artifact.stepping import applied
@@ -156,7 +156,7 @@ def test_half_precision_is_refused(tmp_path: Path) -> None:
 
 
 def test_fusions_that_fail_are_the_graphs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compiler.artifact import runtime
+    from compiler.artifact.inference import runtime
 
     def fail(*_: object) -> None:
         raise TypeError("'method' object is not iterable")

@@ -11,10 +11,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from compiler.artifact import ort_file, runtime
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.encoder import Encoder
-from compiler.artifact.store import Store
+from compiler.artifact.graph import ort_file
+from compiler.artifact.inference import runtime
+from compiler.artifact.inference.decoder import Decoder
+from compiler.artifact.inference.encoder import Encoder
+from compiler.artifact.store.store import Store
 from compiler.fleet.graph import Recipe, Step
 from tests.artifact import encoder_graph, tiny
 from tests.artifact.building import built

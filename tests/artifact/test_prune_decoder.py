@@ -13,9 +13,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.store import Store
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference.decoder import Decoder
+from compiler.artifact.store.store import Store
 from compiler.fleet.graph import Recipe, Step
 from tests.artifact.building import INT4 as SMALL
 from tests.artifact.building import built, write_workspace

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs, weights
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.sparsity import zeros
+from compiler.artifact.graph import graphs, weights
+from compiler.artifact.graph.sparsity import zeros
+from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.steps.pruning import zeroing
 from tests.artifact import tiny
 from tests.artifact.stepping import chained
@@ -189,15 +189,24 @@ def test_a_rest_shorter_than_m_stays_and_is_named(tmp_path: Path) -> None:
     [
         (magnitude(1.0), [[1.0]], "A `sparsity` of 100 % leaves no weight in any matrix."),
         (n_of_m(4, 4), [[1.0]], "`n` is 4 and `m` is 4: that leaves no weight in any matrix."),
-        (magnitude(0.5), [[1.0, NAN]], "Weight `W` has values that are infinite or not a number."),
-        (n_of_m(1, 2), [[float("inf")], [1.0]], "Weight `W` has values that are infinite or not a number."),
         (magnitude(0.5), [1.0, 2.0], "No MatMul or Gemm of the graph has a constant float32 or float16 matrix."),
     ],
-    ids=["all", "all-of-m", "nan", "infinite", "no-matrix"],
+    ids=["all", "all-of-m", "no-matrix"],
 )
 def test_what_cannot_be_pruned_is_refused(tmp_path: Path, step: dict[str, Any], weight: Any, why: str) -> None:
     result = run(matmul(tmp_path / "m", np.array(weight, np.float32)), step)
     assert result == {"failed": 0, "refused": "STEP_INAPPLICABLE", "reason": why}
+
+
+@pytest.mark.parametrize(
+    ("step", "weight"),
+    [(magnitude(0.5), [[1.0, NAN]]), (n_of_m(1, 2), [[float("inf")], [1.0]])],
+    ids=["nan", "infinite"],
+)
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, step: dict[str, Any], weight: Any) -> None:
+    result = run(matmul(tmp_path / "m", np.array(weight, np.float32)), step)
+    reason = "`W` has weights that are NaN or infinite."
+    assert result == {"failed": 0, "refused": "NON_FINITE_WEIGHTS", "reason": reason}
 
 
 @pytest.mark.parametrize(

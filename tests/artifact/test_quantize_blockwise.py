@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.steps.blockwise import stream
+from compiler.artifact.graph import graphs
+from compiler.artifact.steps.quantization.blockwise import stream
 from tests.artifact.products import TOKENS, applied, by_output, chain, model, node, run, tensors
 
 
@@ -179,7 +179,7 @@ def test_a_second_step_takes_what_the_first_one_kept(tmp_path: Path) -> None:
 def test_refuses_a_graph_without_constant_products(tmp_path: Path) -> None:
     made = model([node("Gather", ["E", "input_ids"], "logits")], {"E": np.ones((TOKENS, 4, 2), np.float32)})
     said, _ = applied(made, tmp_path / "a", "quantize/int4", scheme="int4")
-    assert said["reason"] == "There is nothing to quantize: no MatMul or Gemm multiplies with a constant float matrix."
+    assert said["reason"] == "No node multiplies matrices; the last one, `/logits`, is Gather."
 
 
 @pytest.mark.parametrize("method", ["rtn", "k-quant", "hqq"])
@@ -195,7 +195,7 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, method: str, valu
     said, _ = applied(made, tmp_path / "a", "quantize/int4", scheme="int4", method=method)
     assert said == {
         "refused": "NON_FINITE_WEIGHTS",
-        "reason": f"Tensor `{name}` has weights that are NaN or infinite.",
+        "reason": f"`{name}` has weights that are NaN or infinite.",
     }
 
 

@@ -13,10 +13,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs, runtime
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference import runtime
 from compiler.artifact.steps.apply import apply_step
-from compiler.artifact.steps.embedding import quantize_embeddings
-from tests.artifact import bert, tiny
+from tests.artifact import bert, products, tiny
 from tests.artifact.stepping import chained
 
 DYNAMIC = "quantize/int8-dynamic"
@@ -101,15 +101,15 @@ def test_decoder_is_what_onnxruntime_makes(repository: Path, tmp_path: Path) -> 
 def test_embeddings_are_those_of_the_other_schemes(tmp_path: Path) -> None:
     source = tiny.write(tmp_path / "m")
     make(source, tmp_path / "a")
-    expected = onnx.load(source / "model.onnx")
-    quantize_embeddings(expected, 128)
-    wanted = {
-        tensor.name: numpy_helper.to_array(tensor) for tensor in expected.graph.initializer if "E_" in tensor.name
-    }
-    found = tensors(tmp_path / "a")
-    assert {name: found[name] for name in found if name.startswith("E")} == {
-        name: (str(array.dtype), array.shape, array.tobytes()) for name, array in wanted.items()
-    }
+    (tmp_path / "b").mkdir()
+    step = {"name": "quantize/int8", "parameters": {"scheme": "int8", "blockSize": 128}}
+    chained(source / "model.onnx", tmp_path / "b" / "model.onnx", [step])
+    found, wanted = (
+        {name: tensor for name, tensor in tensors(tmp_path / folder).items() if name.startswith("E")}
+        for folder in ("a", "b")
+    )
+    assert found == wanted
+    assert set(found) == {"E_Q8", "E_scales", "E_zero_points"}
 
 
 def test_matrix_that_is_also_looked_up_stays_for_the_lookup(tmp_path: Path) -> None:
@@ -166,7 +166,12 @@ def _old(model: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_half, "`/keys` (MatMul) multiplies by `K`, which is float16 and not float32."),
+        (
+            _half,
+            "No product can be quantized: `/keys` (its weights are float16 and not float32), "
+            "`/from_cache` (its weights are float16 and not float32), "
+            "`/from_token` (its weights are float16 and not float32).",
+        ),
         (_no_constants, "`/keys` (MatMul) multiplies by no constant; no node does."),
         (_no_products, "No node multiplies matrices; the last one, `/logits`, is Add."),
         (_old, "`/keys` is of opset 10; the quantized form needs 11. `convert-opset` before it helps."),
@@ -190,7 +195,8 @@ def test_second_quantization_is_refused(tmp_path: Path) -> None:
     assert chained(tiny.write(tmp_path / "m") / "model.onnx", tmp_path / "a" / "model.onnx", [step, step]) == {
         "failed": 1,
         "refused": "STEP_INAPPLICABLE",
-        "reason": "`hidden_QuantizeLinear` (DynamicQuantizeLinear) says that the model is quantized already.",
+        "reason": "Quantized already: `/keys_quant`, `/from_cache_quant`, `/from_token_quant`; "
+        "nothing else is left to quantize.",
     }
 
 
@@ -201,9 +207,7 @@ def test_what_is_left_is_said(tmp_path: Path) -> None:
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight)[None], "C"))
     (source / "model.onnx").write_bytes(model.SerializeToString())
     result = make(source, tmp_path / "a")
-    assert result["remarks"] == [
-        ["STEP_PARTIAL", "`/from_cache` (MatMul) multiplies by `C`, which has shape [1, 4, 32] and is no matrix."]
-    ]
+    assert result["remarks"] == [["STEP_PARTIAL", "Left as they are: `/from_cache` (its weights have 3 dimensions)."]]
     assert Counter({"MatMul": 1, "MatMulInteger": 2}) <= graphs.operators(onnx.load(tmp_path / "a" / "model.onnx"))
 
 
@@ -233,6 +237,32 @@ def test_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
         parameters = {"scheme": "int8-dynamic"}
         apply_step(DYNAMIC, parameters, str(source / "model.onnx"), str(target), bench, told.append)
         found.append((target / name).read_bytes())
+        assert told[-1] == 1
+        assert told == sorted(told)
+        told.clear()
     assert found[0] == found[1]
-    assert told[-1] == 1
-    assert told == sorted(told[: len(told) // 2]) * 2
+
+
+def test_head_that_is_the_embeddings_turned_is_a_product_too(tmp_path: Path) -> None:
+    """With a Transpose of the table before it; neither is left when both have their quantized form."""
+    made = products.chain(64, 64, 64)
+    made.graph.node[-1].output[0], made.graph.node[-1].name = "last", "/last"
+    made.graph.node.extend([products.node("Transpose", ["E"], "Et"), products.node("MatMul", ["last", "Et"], "logits")])
+    said, quantized = products.applied(made, tmp_path / "a", DYNAMIC, scheme="int8-dynamic")
+    assert said["remarks"] == []
+    counts = graphs.operators(quantized)
+    assert (counts["MatMulInteger"], counts["Transpose"], counts["GatherBlockQuantized"]) == (3, 0, 1)
+    assert "E" not in {tensor.name for tensor in quantized.graph.initializer}
+    exact = products.run(made)
+    assert products.run(quantized) == pytest.approx(exact, abs=0.03 * float(np.abs(exact).max()))
+
+
+def test_names_of_quantized_embeddings_that_are_taken(tmp_path: Path) -> None:
+    made = products.chain(64, 64)
+    made.graph.initializer.append(numpy_helper.from_array(np.ones(64, np.float32), "E_scales"))
+    made.graph.node.insert(1, products.node("Mul", ["h0", "E_scales"], "scaled"))
+    made.graph.node[2].input[0] = "scaled"
+    for number, name in enumerate((DYNAMIC, "quantize/int4")):
+        _, quantized = products.applied(made, tmp_path / str(number), name, scheme=name.removeprefix("quantize/"))
+        assert next(iter(quantized.graph.node)).input[:3] == ["E_1_Q8", "input_ids", "E_1_scales"]
+        assert products.run(quantized).shape == products.run(made).shape

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.skeleton import EMBEDDED
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.skeleton import EMBEDDED
+from compiler.artifact.inference.decoder import Decoder
 from tests.artifact.products import TOKENS, applied, chain, model, node, run, tensors
 
 
@@ -52,7 +52,7 @@ def test_the_examples_model(tmp_path: Path, repository: Path, keep: bool) -> Non
 def test_the_same_bytes_by_any_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = chain(200, 300, 100)
     found = [half(made, tmp_path / "a")[1]]
-    monkeypatch.setattr("compiler.artifact.weights.PIECE", 1000)
+    monkeypatch.setattr("compiler.artifact.graph.weights.PIECE", 1000)
     for threads in (1, 5):
         said, narrowed = applied(made, tmp_path / str(threads), "quantize/fp16", threads, scheme="fp16")
         assert said["changed"]
@@ -158,7 +158,7 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> 
     weights[5, 7] = value
     made.graph.initializer[1].CopyFrom(numpy_helper.from_array(weights, "W1"))
     said, _ = applied(made, tmp_path / "a", "quantize/fp16", scheme="fp16")
-    assert said == {"refused": "NON_FINITE_WEIGHTS", "reason": "Tensor `W1` has values that are NaN or infinite."}
+    assert said == {"refused": "NON_FINITE_WEIGHTS", "reason": "`W1` has weights that are NaN or infinite."}
 
 
 def test_an_infinite_mask_is_no_defect(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from compiler.artifact.weights import Target
+from compiler.artifact.graph.weights import Target
 from tests.artifact.products import node
 
 

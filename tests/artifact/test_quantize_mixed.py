@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs, runtime
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference import runtime
 from compiler.artifact.steps import quantize_mixed
-from compiler.artifact.steps.quantization.nbits import blocks, error, restored
+from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
 from compiler.artifact.steps.quantization.search import Candidate, by_urgency, to_quality, to_size
+from compiler.artifact.steps.quantization.sensitivity import error, restored
 from compiler.artifact.steps.step import Refused
 from tests.artifact import bert, tiny
 from tests.artifact.stepping import chained
@@ -52,6 +54,10 @@ def peers(model: Any, width: int) -> Any:
     return quantizer.model.model
 
 
+def blocks(width: Literal[4, 8]) -> Scheme:
+    return Scheme(width, 16, symmetric=False)
+
+
 def bits(result: dict[str, Any]) -> dict[str, int]:
     return {name: facts["bits"] for name, facts in result["reports"][0]["tensors"].items()}
 
@@ -62,7 +68,7 @@ def arrays(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("width", [4, 8])
 @pytest.mark.parametrize(("rows", "columns"), [(64, 40), (48, 33), (20, 16)], ids=["even", "odd-blocks", "part-block"])
-def test_bits_are_those_of_onnxruntimes_kernel(tmp_path: Path, width: int, rows: int, columns: int) -> None:
+def test_rounding_is_that_of_onnxruntimes_kernel(tmp_path: Path, width: Literal[4, 8], rows: int, columns: int) -> None:
     weights = np.random.default_rng(rows).standard_normal((rows, columns)).astype(np.float32)
     weights[:16, 3], weights[:, 5], weights[0, 6] = 0, 0.25, 1e4
     values = [helper.make_tensor_value_info(name, 1, ["n", size]) for name, size in (("x", rows), ("y", columns))]
@@ -70,15 +76,12 @@ def test_bits_are_those_of_onnxruntimes_kernel(tmp_path: Path, width: int, rows:
     body = helper.make_graph([node], "g", values[:1], values[1:], [numpy_helper.from_array(weights, "W")])
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     other = peers(model, width)
-    made = blocks(weights, width, 16)
-    expected = {tensor.name: numpy_helper.to_array(tensor) for tensor in other.graph.initializer}
-    assert np.array_equal(expected["W_scales"], made.scales.T)
     x = np.eye(rows, dtype=np.float32)
     node = next(node for node in other.graph.node if node.op_type == "MatMulNBits")
     node.attribute.remove(next(entry for entry in node.attribute if entry.name == "accuracy_level"))
     onnx.save(other, tmp_path / "exact.onnx")
     [seen] = runtime.open_session(tmp_path / "exact.onnx", runtime.options("basic", 1)).run(None, {"x": x})
-    assert restored(weights, width, 16) == pytest.approx(seen, rel=1e-6, abs=1e-6)
+    assert restored(weights, blocks(width)) == pytest.approx(seen, rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("large", [set(), MATRICES], ids=["4-bit", "8-bit"])
@@ -98,11 +101,11 @@ def test_error_is_that_of_the_product() -> None:
     draw = np.random.default_rng(4)
     weights, inputs = draw.standard_normal((32, 1500)), draw.standard_normal((10, 32))
     weights, inputs = weights.astype(np.float32), inputs.astype(np.float32)
-    added, exact = error(weights, inputs, 4, 16)
-    product, rounded = inputs @ weights, inputs @ restored(weights, 4, 16)
+    added, exact = error(weights, inputs, blocks(4))
+    product, rounded = inputs @ weights, inputs @ restored(weights, blocks(4))
     assert exact == pytest.approx(float(np.square(product).sum()), rel=1e-5)
     assert added == pytest.approx(float(np.square(rounded - product).sum()), rel=1e-4)
-    assert error(weights, inputs, 8, 16)[0] < added / 200
+    assert error(weights, inputs, blocks(8))[0] < added / 200
 
 
 CANDIDATES = {
@@ -178,7 +181,7 @@ def test_matrix_that_hurts_gets_8_bits(tmp_path: Path, data: Path) -> None:
 def test_sensitivity_is_the_divergence_of_one_rounded_matrix(decoder: Path, tmp_path: Path, data: Path) -> None:
     [report] = make(decoder, tmp_path / "a", data, {"size": 10**6})["reports"]
     weights = tiny.Weights.random()
-    changed = tiny.Weights(weights.embeddings, weights.cache_in, weights.cache_out, restored(weights.output, 4, 16))
+    changed = tiny.Weights(weights.embeddings, weights.cache_in, weights.cache_out, restored(weights.output, blocks(4)))
     found = []
     for text in tiny.some_texts(16)[:8]:
         ids = [int(word[1:]) for word in text.split()][:20]
@@ -198,7 +201,7 @@ def test_large_models_are_measured_by_their_products(
     rows = np.concatenate(
         [weights.embeddings[[int(word[1:]) for word in text.split()][:20]] for text in tiny.some_texts(16)[:8]]
     )
-    added, exact = error(weights.output, rows, 4, 16)
+    added, exact = error(weights.output, rows, blocks(4))
     assert report["tensors"]["W"]["sensitivity"] == pytest.approx(added / exact, rel=1e-4)
 
 

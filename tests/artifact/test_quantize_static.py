@@ -11,12 +11,13 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs, runtime
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source
+from compiler.artifact.inference import runtime
 from compiler.artifact.process import run
-from compiler.artifact.steps.quantization import products
+from compiler.artifact.steps.quantization.matrices import by_input, find
 from compiler.artifact.steps.quantization.ranges import Range, Seen, extremes, ranges
 from compiler.artifact.steps.quantization.smoothing import factors
-from compiler.artifact.weights import Source
 from tests.artifact import bert, tiny
 from tests.artifact.stepping import chained
 
@@ -177,7 +178,7 @@ def test_smoothing_follows_the_formula(tmp_path: Path) -> None:
     weights = tiny.Weights.random()
     high = np.linspace(0, 8, tiny.HIDDEN)
     with Source(folder / "model.onnx") as source:
-        groups = products.by_input(products.products(source.model).found)
+        groups = by_input(find(source.model).products)
         shared = {"hidden": groups["hidden"]}
         found = factors(source, shared, {"hidden": Seen(-high / 2, high)}, 0.75)["hidden"]
     largest = np.maximum(np.abs(weights.cache_in).max(axis=1), np.abs(weights.output).max(axis=1))

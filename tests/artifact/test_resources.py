@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact.resources import available_memory
+from compiler.artifact.making.resources import available_memory
 
 _MIB = 2**20
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from compiler.artifact.schedule import Capacity, Cost, Job, Shortage, run_jobs
+from compiler.artifact.making.schedule import Capacity, Cost, Job, Shortage, run_jobs
 
 _LONG = 60.0
 """Seconds that no wait in here takes unless something is wrong."""

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import pytest
 
-from compiler.artifact import graphs
+from compiler.artifact.graph import graphs
 from tests.artifact import encoder_graph, tiny
 from tests.artifact.stepping import applied
 

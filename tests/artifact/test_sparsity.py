@@ -13,9 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from compiler.artifact import graphs
-from compiler.artifact.sparsity import Zeros, lost, zeros
-from compiler.artifact.store import Store
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.sparsity import Zeros, lost, zeros
+from compiler.artifact.store.store import Store
 from compiler.base.codes import Code
 from compiler.fleet.graph import Recipe, Step, StepFile
 from tests.artifact import tiny

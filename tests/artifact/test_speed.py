@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact import machine
+from compiler.artifact.measuring import machine
 from compiler.artifact.process import Failed, run
 from tests.artifact import tiny
 

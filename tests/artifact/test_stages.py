@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compiler.artifact.stages import Stage, keys, shared_keys, stages
+from compiler.artifact.making.stages import Stage, keys, shared_keys, stages
 from compiler.fleet.fingerprint import Inputs
 from compiler.fleet.graph import Recipe, Step
 from compiler.plan.actions import Action, Baseline

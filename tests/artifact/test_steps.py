@@ -14,9 +14,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.steps.embedding import quantize_embeddings
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.steps.table import STEPS
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from tests.artifact import encoder_graph, tiny
@@ -189,38 +188,31 @@ def test_large_models_keep_their_weights_beside_the_graph(
     assert np.array_equal(found[0], found[1])
 
 
-def test_embeddings_lose_at_most_half_a_step(tmp_path: Path) -> None:
-    weights = tiny.Weights.random()
-    model = tiny.graph(weights)
-    quantize_embeddings(model, 16)
-    parts = {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in model.graph.initializer}
-    quantized, scales, zeros = parts["E_Q8"], parts["E_scales"], parts["E_zero_points"]
-    back = (quantized - zeros) * scales
-    assert np.all(np.abs(back - weights.embeddings) <= 0.5001 * scales)
-    node = next(node for node in model.graph.node if node.op_type == "GatherBlockQuantized")
-    assert list(node.input) == ["E_Q8", "input_ids", "E_scales", "E_zero_points"]
-
-
-def test_other_lookups_keep_their_tables() -> None:
+def test_other_lookups_keep_their_tables(tmp_path: Path) -> None:
     """Rotary positions, learned positions: looked up by something else than the tokens."""
-    model = tiny.graph(tiny.Weights.random())
-    model.graph.initializer.append(numpy_helper.from_array(np.ones((24, 16), np.float32), "cos"))
-    model.graph.node.append(onnx.helper.make_node("Gather", ["cos", "attention_mask"], ["positions"]))
-    model.graph.node.insert(0, onnx.helper.make_node("Cast", ["input_ids"], ["tokens"], to=onnx.TensorProto.INT32))
-    model.graph.node[1].input[1] = "tokens"
-    quantize_embeddings(model, 16)
-    found = {node.output[0]: (node.op_type, node.input[1]) for node in model.graph.node if "Gather" in node.op_type}
-    assert found == {"hidden": ("GatherBlockQuantized", "tokens"), "positions": ("Gather", "attention_mask")}
+    made = tiny.graph(tiny.Weights.random())
+    made.graph.initializer.append(numpy_helper.from_array(np.ones((24, 16), np.float32), "cos"))
+    made.graph.node.append(onnx.helper.make_node("Gather", ["cos", "attention_mask"], ["positions"]))
+    made.graph.output.append(onnx.helper.make_tensor_value_info("positions", onnx.TensorProto.FLOAT, None))
+    made.graph.node.insert(0, onnx.helper.make_node("Cast", ["input_ids"], ["tokens"], to=onnx.TensorProto.INT32))
+    made.graph.node[1].input[1] = "tokens"
+    (tmp_path / "m").mkdir()
+    onnx.save(made, tmp_path / "m" / "model.onnx")
+    for name, step in (("a", DYNAMIC), ("b", INT4)):
+        make(tmp_path / "m", tmp_path / name, step)
+        nodes = [node for node in onnx.load(tmp_path / name / "model.onnx").graph.node if "Gather" in node.op_type]
+        assert {node.output[0]: (node.op_type, node.input[1]) for node in nodes} == {
+            "hidden": ("GatherBlockQuantized", "tokens"),
+            "positions": ("Gather", "attention_mask"),
+        }
 
 
 @pytest.mark.parametrize("block_size", [16, 32], ids=["whole-blocks", "last-block-partial"])
 def test_quantized_embeddings_run(tmp_path: Path, block_size: int) -> None:
     folder = tiny.write(tmp_path / "m")
-    model = onnx.load(folder / "model.onnx")
-    quantize_embeddings(model, block_size)
-    model.opset_import.add(domain="com.microsoft", version=1)
-    graphs.drop_unused(model)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    parameters = {"scheme": "int8", "blockSize": block_size}
+    make(folder, tmp_path / "a", {"name": "quantize/int8", "parameters": parameters})
+    (folder / "model.onnx").write_bytes((tmp_path / "a" / "model.onnx").read_bytes())
     decoder = Decoder(folder, threads=1)
     ids = list(range(20))
     assert decoder(ids, 0, decoder.empty_cache())[0] == pytest.approx(tiny.Weights.random().logits(ids), abs=0.8)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from compiler.artifact import cache, layout
 from compiler.artifact.artifact import File
-from compiler.artifact.store import Store, Stored, default_root
+from compiler.artifact.store import cache, layout
+from compiler.artifact.store.store import Store, Stored, default_root
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Stop
@@ -164,7 +164,7 @@ def counted(function):
     return call
 os.replace, os.fsync, os.chmod = counted(os.replace), counted(os.fsync), counted(os.chmod)
 from compiler.artifact.artifact import Shape
-from compiler.artifact.store import Label, Store
+from compiler.artifact.store.store import Label, Store
 store = Store(Path(sys.argv[2]))
 with store.scratch() as folder:
     (folder / "model.onnx").write_text(sys.argv[3])

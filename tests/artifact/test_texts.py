@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from compiler.artifact import texts
-from compiler.artifact.texts import Entry
+from compiler.artifact.evaluation import texts
+from compiler.artifact.evaluation.texts import Entry
 from compiler.base.codes import Code
 from tests.values import MODEL
 

@@ -19,11 +19,12 @@ import pytest
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
-from compiler.artifact import cache, graphs, skeleton
+from compiler.artifact.graph import graphs, skeleton
+from compiler.artifact.graph.threads import Job, spread
+from compiler.artifact.graph.weights import Source, Target
 from compiler.artifact.refused import Refused
-from compiler.artifact.store import Store
-from compiler.artifact.threads import Job, spread
-from compiler.artifact.weights import Source, Target
+from compiler.artifact.store import cache
+from compiler.artifact.store.store import Store
 from tests.artifact import tiny
 
 GIB = 2**30
@@ -31,7 +32,7 @@ _STEP = """
 import sys, time
 from pathlib import Path
 from compiler.artifact.process import run
-from compiler.artifact.store import Store
+from compiler.artifact.store.store import Store
 
 model, root = sys.argv[1:]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.artifact.artifact import Artifact, Artifacts, File, Speed
-from compiler.artifact.gates import Miss
+from compiler.artifact.measuring.gates import Miss
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fit.choose import Candidate, Decision, choose, decided

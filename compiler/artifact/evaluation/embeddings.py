@@ -14,10 +14,10 @@ import numpy as np
 
 from compiler.artifact.evaluation import encoding
 from compiler.artifact.evaluation.blocks import Blocks
+from compiler.artifact.evaluation.metrics import EMBEDDINGS
 from compiler.artifact.evaluation.request import Figures, Request, interval, result
 from compiler.artifact.evaluation.statistics import Interval, bootstrap, percentiles, wilson
 from compiler.artifact.evaluation.taken import taken
-from compiler.artifact.metrics import EMBEDDINGS
 from compiler.artifact.reason import reason
 
 NEIGHBOURS = 2048

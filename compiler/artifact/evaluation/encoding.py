@@ -9,8 +9,8 @@ from typing import Any
 
 from compiler.artifact.converters import vectors
 from compiler.artifact.converters.formats import converted
-from compiler.artifact.encoder import Encoder
 from compiler.artifact.evaluation.request import Request
+from compiler.artifact.inference.encoder import Encoder
 
 
 def embeddings(folder: Path, request: Request, texts: Iterable[str], level: str = "all") -> Iterator[Any]:

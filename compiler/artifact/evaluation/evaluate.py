@@ -9,8 +9,8 @@ from typing import Any
 
 from compiler.artifact.converters.formats import RUNTIMES, converted
 from compiler.artifact.evaluation import embeddings, golden, text_classification, text_generation
+from compiler.artifact.evaluation.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
 from compiler.artifact.evaluation.request import Request
-from compiler.artifact.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
 from compiler.artifact.reason import reason
 
 _TASKS: Mapping[str, Callable[[Request], dict[str, Any]]] = {

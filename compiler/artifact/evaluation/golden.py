@@ -17,15 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact import texts
 from compiler.artifact.configuration import TOKENIZER, context_length
-from compiler.artifact.decoder import Decoder
-from compiler.artifact.encoder import Encoder
-from compiler.artifact.evaluation import encoding
+from compiler.artifact.evaluation import encoding, texts
 from compiler.artifact.evaluation.greedy import continuation, end_tokens, log_probabilities, piece_length
+from compiler.artifact.evaluation.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
 from compiler.artifact.evaluation.request import Request
 from compiler.artifact.evaluation.text_classification import label_names
-from compiler.artifact.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
+from compiler.artifact.inference.decoder import Decoder
+from compiler.artifact.inference.encoder import Encoder
 
 ANSWERS, TRIED = 4, 12
 TOKENS, LIKELIEST, COMPONENTS = 16, 5, 8

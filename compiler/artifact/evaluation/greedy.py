@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from compiler.artifact.configuration import CONFIG
-from compiler.artifact.decoder import Cache, Decoder
+from compiler.artifact.inference.decoder import Cache, Decoder
 
 _PIECE_BYTES = 8 * 2**20
 """Of the logits of one model at a time, as float32; computing on them takes about ten times as much."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from compiler.artifact.configuration import TOKENIZER, context_length
-from compiler.artifact.decoder import Decoder
 from compiler.artifact.evaluation.greedy import continuation, end_tokens, log_likelihood, piece_length, through
+from compiler.artifact.evaluation.texts import Entry
 from compiler.artifact.evaluation.windows import LONGEST_WINDOW
-from compiler.artifact.texts import Entry
+from compiler.artifact.inference.decoder import Decoder
 
 
 @dataclass(frozen=True, slots=True)

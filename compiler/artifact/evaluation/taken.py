@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.artifact import texts
 from compiler.artifact.configuration import TOKENIZER, text_length
+from compiler.artifact.evaluation import texts
 from compiler.artifact.evaluation.request import Request
-from compiler.artifact.texts import Entry
+from compiler.artifact.evaluation.texts import Entry
 
 
 def taken(request: Request, task: str) -> Iterator[Entry]:

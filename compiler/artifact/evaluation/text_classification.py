@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact.encoder import Encoder
+from compiler.artifact.evaluation.metrics import TEXT_CLASSIFICATION
 from compiler.artifact.evaluation.request import Figures, Request, interval, result
 from compiler.artifact.evaluation.statistics import REPLICATES, Interval, percentiles, wilson
 from compiler.artifact.evaluation.taken import taken
-from compiler.artifact.metrics import TEXT_CLASSIFICATION
+from compiler.artifact.evaluation.texts import Entry
+from compiler.artifact.inference.encoder import Encoder
 from compiler.artifact.reason import reason
-from compiler.artifact.texts import Entry
 
 LABELS = "config.json"
 """Of the model's folder: `id2label` has its labels' names, as Hugging Face's libraries write them."""

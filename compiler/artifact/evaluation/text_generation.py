@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact import texts
-from compiler.artifact.decoder import Cache, Decoder
+from compiler.artifact.evaluation import texts
 from compiler.artifact.evaluation.blocks import Blocks
 from compiler.artifact.evaluation.greedy import log_probabilities, piece_length
+from compiler.artifact.evaluation.metrics import TEXT_GENERATION
 from compiler.artifact.evaluation.prompts import Examiner
 from compiler.artifact.evaluation.request import Figures, Request, interval, result
 from compiler.artifact.evaluation.statistics import Tail, bootstrap, share_interval, wilson
 from compiler.artifact.evaluation.windows import windows
-from compiler.artifact.metrics import TEXT_GENERATION
+from compiler.artifact.inference.decoder import Cache, Decoder
 from compiler.artifact.reason import reason
 
 _HOPELESS = 700

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from compiler.artifact import graphs
+from compiler.artifact.graph import graphs
 from compiler.artifact.reason import reason
 from compiler.artifact.steps.step import Bench, Refused, Remark
 from compiler.artifact.steps.table import STEPS
@@ -83,7 +83,7 @@ def _carry(source: Path, graph: Path, model: Path) -> None:
 
 def _lost_zeros(source: Path, graph: Path) -> list[Remark]:
     """A remark when weights that were zero no longer are. Formats other than ONNX cannot be looked into."""
-    from compiler.artifact.sparsity import lost, zeros
+    from compiler.artifact.graph.sparsity import lost, zeros
 
     if {source.suffix, graph.suffix} != {".onnx"}:
         return []

@@ -33,8 +33,9 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     Operators of other domains stay. So do those that onnxruntime puts into ONNX's own domain: they have one version.
     Raises Refused for an opset that onnxruntime does not run, and for an operator without a counterpart in it.
     """
-    from compiler.artifact import outline, runtime
-    from compiler.artifact.weights import Source
+    from compiler.artifact.graph import outline
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.inference import runtime
 
     opset = configuration.opset
     with Source(source) as weights:
@@ -97,7 +98,7 @@ def _is_onnxruntimes(node: Any) -> bool:
 
 
 def _nodes(model: Any) -> Iterator[Any]:
-    from compiler.artifact import graphs
+    from compiler.artifact.graph import graphs
 
     for graph in graphs.all_graphs(model.graph):
         yield from graph.node
@@ -105,7 +106,7 @@ def _nodes(model: Any) -> Iterator[Any]:
 
 def _reason(model: Any, opset: int, said: str) -> str:
     """A sentence with the first node that it can be about: the converter names an operator, in varying phrases."""
-    from compiler.artifact.operators import named
+    from compiler.artifact.graph.operators import named
 
     words = set(re.findall(r"\w+", said))
     node = next((node for node in _nodes(model) if node.domain != _ASIDE and node.op_type in words), None)

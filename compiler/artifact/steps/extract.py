@@ -32,8 +32,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     Raises Refused for names that the graph does not have, an output that needs something else than the inputs, and a
     part without a node.
     """
-    from compiler.artifact import outline
-    from compiler.artifact.weights import Source
+    from compiler.artifact.graph import outline
+    from compiler.artifact.graph.weights import Source
 
     with Source(source) as weights:
         model = weights.model
@@ -85,21 +85,20 @@ def _reached(graph: Any, weights: Mapping[str, Any], configuration: Configuratio
 
 def _reads(node: Any) -> list[str]:
     """The values of the graph around it that a node reads, also inside its own graphs."""
-    from compiler.artifact import graphs
+    from compiler.artifact.graph import graphs
 
     names = list(node.input)
-    for attribute in node.attribute:
-        for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            own = {tensor.name for graph in graphs.all_graphs(inner) for tensor in graph.initializer}
-            own |= {value.name for graph in graphs.all_graphs(inner) for value in graph.input}
-            own |= {name for graph in graphs.all_graphs(inner) for node in graph.node for name in node.output}
-            names += sorted(graphs.names_read(inner) - own)
+    for inner in graphs.inner_graphs(node):
+        own = {tensor.name for graph in graphs.all_graphs(inner) for tensor in graph.initializer}
+        own |= {value.name for graph in graphs.all_graphs(inner) for value in graph.input}
+        own |= {name for graph in graphs.all_graphs(inner) for node in graph.node for name in node.output}
+        names += sorted(graphs.names_read(inner) - own)
     return names
 
 
 def _reduce(model: Any, nodes: list[Any], configuration: Configuration) -> None:
     """Make `model` the part of itself that consists of `nodes`. Raises Refused for an input of unknown type."""
-    from compiler.artifact import graphs
+    from compiler.artifact.graph import graphs
 
     types = _types(model, [*configuration.inputs, *configuration.outputs])
     if unknown := [name for name in configuration.inputs if name not in types]:
@@ -125,7 +124,7 @@ def _types(model: Any, names: Sequence[str]) -> dict[str, Any]:
     """What the graph says of the named values; else what onnx infers; else onnxruntime, which knows its operators."""
     from onnx import ModelProto, shape_inference
 
-    from compiler.artifact import outline
+    from compiler.artifact.graph import outline
 
     found = _typed([*model.graph.input, *model.graph.output, *model.graph.value_info], names)
     if all(name in found for name in names):
@@ -146,7 +145,7 @@ def _typed(values: Iterable[Any], names: Sequence[str]) -> dict[str, Any]:
 def _runtime_types(bare: Any, names: Sequence[str]) -> dict[str, Any]:
     from onnx import TensorProto, helper
 
-    from compiler.artifact import runtime
+    from compiler.artifact.inference import runtime
 
     if not names:
         return {}

@@ -30,8 +30,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     The weights are copied as they are. Raises Refused for a name that no input or output has, and for numbers that
     contradict the graph.
     """
-    from compiler.artifact import graphs, outline
-    from compiler.artifact.weights import Source
+    from compiler.artifact.graph import graphs, outline
+    from compiler.artifact.graph.weights import Source
 
     with Source(source) as weights:
         model = weights.model

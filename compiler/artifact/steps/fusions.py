@@ -35,7 +35,8 @@ def fuse(model: Any, kind: str, folder: Path) -> tuple[Any, dict[str, int], list
 
     `folder` is the model's as it came, for its configuration. Raises Refused when the fusions fail.
     """
-    from compiler.artifact import graphs, runtime
+    from compiler.artifact.graph import graphs
+    from compiler.artifact.inference import runtime
     from compiler.artifact.reason import reason
 
     before = graphs.operators(model)

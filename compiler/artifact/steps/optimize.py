@@ -39,9 +39,10 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     them. Raises Refused for a graph that is made for one processor, and for one that computes on 16-bit floats, into
     which onnxruntime would write casts where a processor has no such kernels.
     """
-    from compiler.artifact import graphs, outline, runtime
-    from compiler.artifact.operators import for_one_processor
-    from compiler.artifact.weights import Source
+    from compiler.artifact.graph import graphs, outline
+    from compiler.artifact.graph.operators import for_one_processor
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.inference import runtime
 
     before = graphs.load(source, weights=False)
     _check(before)
@@ -60,7 +61,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
 
 def _check(model: Any) -> None:
-    from compiler.artifact.operators import for_one_processor, half_node, named
+    from compiler.artifact.graph.operators import for_one_processor, half_node, named
 
     if (node := for_one_processor(model)) is not None:
         raise Refused(f"node {named(node)} (`{node.op_type}`) is made for the processor that optimized the graph.")
@@ -73,9 +74,10 @@ def _check(model: Any) -> None:
 
 def _fuse(source: Path, fused: Path, kind: str, bench: Bench) -> tuple[Mapping[str, int], list[Remark]]:
     """The fusions look for constants, so the graph is folded first; constants that are alike stay apart, for them."""
-    from compiler.artifact import outline, runtime
+    from compiler.artifact.graph import outline
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.inference import runtime
     from compiler.artifact.steps import fusions
-    from compiler.artifact.weights import Source
 
     folded = bench.scratch / "folded.onnx"
     runtime.save_optimized(source, folded, "basic", without=("ConstantSharing",))
@@ -91,7 +93,7 @@ def _change(
     before: Any, after: Any, fused: Mapping[str, int], remarks: list[Remark]
 ) -> tuple[bool, tuple[Remark, ...], dict[str, Any]]:
     """The fields of an Effect."""
-    from compiler.artifact import graphs
+    from compiler.artifact.graph import graphs
 
     was, now = graphs.operators(before), graphs.operators(after)
     made = {name: now[name] - was[name] for name in sorted(now) if now[name] > was[name]}

@@ -34,7 +34,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     The operator list names kernels by domain and version, not the types that they are used with. Raises Refused for
     more than 2 GiB of weights, which the format cannot hold.
     """
-    from compiler.artifact import graphs, operators, ort_file, runtime
+    from compiler.artifact.graph import graphs, operators, ort_file
+    from compiler.artifact.inference import runtime
 
     model = graphs.load(source, weights=False)
     size = graphs.weight_bytes(model)
@@ -66,7 +67,7 @@ def _name_graph(source: Path, target: Path, folder: Path) -> None:
 
 
 def _casts(node: object) -> Remark:
-    from compiler.artifact import operators
+    from compiler.artifact.graph import operators
 
     return Remark(
         f"node {operators.named(node)} computes on 16-bit floats. Where the processor of the build has no kernel for "

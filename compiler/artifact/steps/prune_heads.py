@@ -18,8 +18,8 @@ from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 from compiler.base import files
 
 if TYPE_CHECKING:
+    from compiler.artifact.graph.wiring import Wiring
     from compiler.artifact.steps.pruning.structure import Layer
-    from compiler.artifact.wiring import Wiring
 
 VERSION = 1
 REPRODUCIBLE = True
@@ -45,9 +45,9 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     The heads with the smallest norm of value weights times that of output weights go. `genai_config.json` gets the new
     numbers.
     """
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.graph.wiring import Wiring
     from compiler.artifact.steps.pruning.structure import own, removed, shrink
-    from compiler.artifact.weights import Source
-    from compiler.artifact.wiring import Wiring
 
     with Source(source) as weights:
         wiring = Wiring(weights.model)

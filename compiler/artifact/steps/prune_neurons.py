@@ -33,10 +33,10 @@ class Configuration:
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Prune each layer by the same share, rounded down; the neurons with the smallest norms of weights go."""
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.graph.wiring import Wiring
     from compiler.artifact.steps.pruning.neurons import layers
     from compiler.artifact.steps.pruning.structure import own, removed, shrink
-    from compiler.artifact.weights import Source
-    from compiler.artifact.wiring import Wiring
 
     with Source(source) as weights:
         wiring = Wiring(weights.model)

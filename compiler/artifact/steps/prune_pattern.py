@@ -29,9 +29,9 @@ class Configuration:
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Prune every matrix of MatMul and Gemm. Embeddings, norms and biases stay."""
-    from compiler.artifact import graphs
+    from compiler.artifact.graph import graphs
+    from compiler.artifact.graph.wiring import Wiring, matrices
     from compiler.artifact.steps.pruning.zeroing import pattern, rests, zero
-    from compiler.artifact.wiring import Wiring, matrices
 
     n, m = configuration.n, configuration.m
     if n >= m:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 if TYPE_CHECKING:
-    from compiler.artifact.steps.blockwise.engine import Choose, Method
-    from compiler.artifact.steps.blockwise.matrices import Found
+    from compiler.artifact.steps.quantization.blockwise.engine import Choose, Method
+    from compiler.artifact.steps.quantization.matrices import Found
 
 VERSION = 3
 SUFFIX = ".onnx"
@@ -30,9 +30,6 @@ _BITS: Mapping[str, Literal[4, 8]] = {"int4": 4, "int8": 8}
 _INT8_ACTIVATIONS = 4
 """MatMulNBits' `accuracy_level`: multiply with activations rounded to 8 bits. On the model of the
 example it made int4 1.4 and int8 13 times as fast as float32 activations, for 0.0002 nats of KL."""
-
-_NAMED = 3
-"""Nodes that a sentence names; of more it says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +59,9 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
     Memory: a few pieces of 8 MiB, however large the model; with `gptq` also the statistics of some products.
     """
-    from compiler.artifact.steps.blockwise.engine import Engine
-    from compiler.artifact.steps.blockwise.matrices import find
-    from compiler.artifact.weights import Source
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.steps.quantization.blockwise.engine import Engine
+    from compiler.artifact.steps.quantization.matrices import find
 
     if configuration.symmetric and configuration.method in ("k-quant", "hqq"):
         raise Refused(f"`method: {configuration.method}` chooses zero points, which `symmetric: true` does without.")
@@ -74,7 +71,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
         found = find(weights.model)
         choose = _choice(configuration)
         if not any(choose(one) for one in found.all()):
-            raise Refused(_nothing(found))
+            raise Refused(found.none(weights.model))
         level = _INT8_ACTIVATIONS if configuration.activations == "int8" else 0
         engine = Engine(weights, found, level, _method(configuration, source, found, bench))
         made = engine.run(choose, target, bench.threads, bench.tell)
@@ -82,8 +79,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
 
 def _choice(configuration: Configuration) -> Choose:
-    from compiler.artifact.steps.blockwise.matrices import Lookup
-    from compiler.artifact.steps.blockwise.scheme import Scheme
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
+    from compiler.artifact.steps.quantization.matrices import Lookup
 
     size, symmetric = configuration.block_size, configuration.symmetric
     product = Scheme(_BITS[configuration.scheme], size, symmetric, configuration.method)
@@ -98,11 +95,11 @@ def _choice(configuration: Configuration) -> Choose:
 
 
 def _method(configuration: Configuration, source: Path, found: Found, bench: Bench) -> Method:
-    from compiler.artifact.steps.blockwise import hqq, k_quant, rounding
-    from compiler.artifact.steps.blockwise.engine import Method
+    from compiler.artifact.steps.quantization.blockwise import hqq, k_quant, rounding
+    from compiler.artifact.steps.quantization.blockwise.engine import Method
 
     if configuration.method == "gptq":
-        from compiler.artifact.steps.blockwise import gptq
+        from compiler.artifact.steps.quantization.blockwise import gptq
 
         return gptq.method(source, found, configuration.calibrate or {}, bench)
     modules = {"rtn": rounding, "k-quant": k_quant, "hqq": hqq}
@@ -110,19 +107,10 @@ def _method(configuration: Configuration, source: Path, found: Found, bench: Ben
     return Method(lambda matrix: quantize)
 
 
-def _nothing(found: Found) -> str:
-    """Why there is nothing to quantize."""
-    if found.quantized:
-        return f"Quantized already: {_listed(found.quantized)}; nothing else is left to quantize."
-    if found.left:
-        return f"No product can be quantized: {_listed(found.left)}."
-    return "There is nothing to quantize: no MatMul or Gemm multiplies with a constant float matrix."
-
-
 def _remarks(configuration: Configuration, found: Found) -> list[Remark]:
-    said = []
-    if found.left:
-        said.append(f"Left as they are: {_listed(found.left)}.")
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
+
+    said = [left_as_they_are(found.left)] if found.left else []
     if configuration.embeddings != "keep" and not found.lookups:
         said.append("No embeddings were quantized: no Gather looks up `input_ids` in a constant float matrix.")
     if configuration.head == "keep" and not any(product.head for product in found.products):
@@ -137,8 +125,3 @@ def _remarks(configuration: Configuration, found: Found) -> list[Remark]:
             elif configuration.embeddings != "keep":
                 said.append(f"`{name}` is stored twice: as embeddings and, turned, as weights of a product.")
     return [Remark(sentence) for sentence in said]
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -16,7 +16,7 @@ from typing import Literal
 
 from compiler.artifact.steps.step import Bench, Effect, Remark
 
-VERSION = 3
+VERSION = 4
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
 
@@ -40,18 +40,18 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     Weights and nodes are those of onnxruntime's `quantize_dynamic` with `op_types_to_quantize=["MatMul"]` and signed
     weights; its default takes every Gather too, which wrecks tables of rotary positions.
     """
+    from compiler.artifact.graph.weights import Source
     from compiler.artifact.steps.quantization import dynamic, products, rewrite
-    from compiler.artifact.steps.quantization.embeddings import Blocks
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
     from compiler.artifact.steps.quantization.integers import Integers
-    from compiler.artifact.weights import Source
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
 
     with Source(source) as opened:
         found = products.products(opened.model)
-        chosen = found.or_refused(opened.model)
-        products.require_opset(opened.model, _OPSET, chosen[0])
+        products.require_opset(opened.model, _OPSET, found.chosen[0])
         integers = Integers(configuration.per_channel, configuration.reduce_range)
-        blocks = Blocks(8, _EMBEDDING_BLOCK) if configuration.embeddings == "int8" else None
-        rewritten = dynamic.quantized(opened, chosen, integers, blocks)
+        embeddings = Scheme(8, _EMBEDDING_BLOCK, symmetric=False) if configuration.embeddings == "int8" else None
+        rewritten = dynamic.quantized(opened, found, integers, embeddings)
         rewrite.write(opened, target, rewritten, bench.threads, bench.tell)
-    report = {"matrices": len({product.weight for product in chosen}), "left": list(found.left)}
-    return Effect(True, tuple(Remark(sentence) for sentence in found.left), report)
+    report = {"matrices": len({product.weight for product in found.chosen}), "left": found.left}
+    return Effect(True, (Remark(left_as_they_are(found.left)),) if found.left else (), report)

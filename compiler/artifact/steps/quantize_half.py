@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 if TYPE_CHECKING:
+    from compiler.artifact.graph.threads import Job
+    from compiler.artifact.graph.weights import Source, Target
     from compiler.artifact.steps.half.narrow import Narrowed
-    from compiler.artifact.threads import Job
-    from compiler.artifact.weights import Source, Target
 
 VERSION = 1
 REPRODUCIBLE = True
@@ -42,9 +43,9 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
     Memory: a piece of 4 MiB for each thread.
     """
+    from compiler.artifact.graph.threads import spread
+    from compiler.artifact.graph.weights import Source, Target
     from compiler.artifact.steps.half.narrow import narrow
-    from compiler.artifact.threads import spread
-    from compiler.artifact.weights import Source, Target
 
     with Source(source) as weights:
         floats = sum(tensor.data_type == 1 for tensor in weights.model.graph.initializer)
@@ -123,8 +124,8 @@ class _Work:
         return [kept]
 
     def _reserved(self, tensor: Any, name: str, kind: int, convert: Callable[[Any, Any], Any]) -> list[Any]:
-        from compiler.artifact.threads import Job
-        from compiler.artifact.weights import PIECE
+        from compiler.artifact.graph.threads import Job
+        from compiler.artifact.graph.weights import PIECE
 
         made = self.target.reserve(name, kind, tensor.dims)
         count, step = math.prod(tensor.dims), PIECE // 4
@@ -145,7 +146,7 @@ class _Work:
         import numpy as np
 
         if np.isnan(values).any() or (tensor.name in self.factors and np.isinf(values).any()):
-            raise Refused(f"Tensor `{tensor.name}` has values that are NaN or infinite.", "NON_FINITE_WEIGHTS")
+            raise not_finite(tensor.name)
         beyond = (np.abs(values) > _LARGEST) & np.isfinite(values)
         if count := int(beyond.sum()):
             self.found_beyond.append((tensor.name, count))

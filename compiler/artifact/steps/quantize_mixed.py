@@ -8,7 +8,6 @@ as fast as float32: products in blocks are slower than those of `int8-dynamic` f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 
 if TYPE_CHECKING:
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
     from compiler.artifact.steps.quantization.likeness import Metric
-    from compiler.artifact.steps.quantization.products import Product
+    from compiler.artifact.steps.quantization.matrices import Matrix, Product
     from compiler.artifact.steps.quantization.search import Candidate
-    from compiler.artifact.weights import Source
 
-VERSION = 1
+VERSION = 2
 REPRODUCIBLE = False
 """What is measured comes out of floating point sums, whose last bits depend on the kind of processor."""
 
@@ -31,7 +31,10 @@ SUFFIX = ".onnx"
 _MOST_WORK = 20_000_000_000
 """Multiplications for each token up to which the model is run once for each matrix: minutes, not hours."""
 
-_EMBEDDING_BITS = {"int8": 8, "int4": 4}
+_EMBEDDING_BITS: Mapping[str, Literal[4, 8]] = {"int8": 8, "int4": 4}
+
+_INT8_ACTIVATIONS = 4
+"""As in `quantize_blockwise`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     byte that 8 bits cost. With a size, as many of these get 8 bits as fit; with a quality, as few as it takes, which is
     measured on the whole model. Quality is that on calibration texts: a gate measures it on others.
     """
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
+
     work = _Work(source, target, configuration, bench)
     [(goal, limit)] = configuration.target.items()
     candidates, left = work.candidates()
@@ -66,11 +71,11 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
             name: {"bits": 8 if name in large else 4, "sensitivity": candidate.sensitivity}
             for name, candidate in candidates.items()
         },
-        "left": list(left),
+        "left": left,
     }
     if quality is not None:
         report[goal] = quality
-    return Effect(True, tuple(Remark(sentence) for sentence in left), report)
+    return Effect(True, (Remark(left_as_they_are(left)),) if left else (), report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,45 +84,58 @@ class _Work:
     target: Path
     configuration: Configuration
     bench: Bench
+    weights: set[str] = field(default_factory=set)
+    """Names of the initializers that are quantized."""
     measured: dict[frozenset[str], float] = field(default_factory=dict)
 
-    def candidates(self) -> tuple[dict[str, Candidate], tuple[str, ...]]:
+    def candidates(self) -> tuple[dict[str, Candidate], list[str]]:
         """The matrices, and what cannot be quantized."""
-        from compiler.artifact.steps.quantization import embeddings, matrices, nbits, products
+        from compiler.artifact.graph.weights import Source
+        from compiler.artifact.steps.quantization import products, rows
         from compiler.artifact.steps.quantization.search import Candidate
-        from compiler.artifact.weights import Source
 
-        size = self.configuration.block_size
         with Source(self.source) as opened:
             found = products.products(opened.model)
-            chosen = found.or_refused(opened.model)
-            tables = [node.input[0] for node in embeddings.tables(opened.model)]
-            matrices.require_finite(opened, [*tables, *(product.weight for product in chosen)])
-            measured = self._sensitivities(opened, chosen)
-            candidates = {}
-            for product in chosen:
-                tensor = opened.tensors[product.weight]
-                small, large = (
-                    sum(new.bytes for new in nbits.tensors(tensor, product.transposed, bits, size)) for bits in (4, 8)
-                )
-                candidates[product.weight] = Candidate(measured[product.weight], small, large)
+            rows.require_finite(opened, found.weights)
+            self.weights.update(product.weight for product in found.chosen)
+            measured = self._sensitivities(opened, found.chosen)
+            forms: dict[str, dict[str, Matrix]] = {}
+            for product in found.chosen:
+                forms.setdefault(product.weight, {})[product.matrix.name] = product.matrix
+            candidates = {
+                weight: Candidate(measured[weight], self._bytes(matrices, 4), self._bytes(matrices, 8))
+                for weight, matrices in forms.items()
+            }
         return candidates, found.left
 
+    def _bytes(self, matrices: Mapping[str, Matrix], bits: Literal[4, 8]) -> int:
+        """Of the forms in which products read a matrix: as it is, turned."""
+        from compiler.artifact.steps.quantization.blockwise import rounding
+        from compiler.artifact.steps.quantization.blockwise.stream import Work
+
+        works = [Work(matrix, self._scheme(bits), rounding.quantize) for matrix in matrices.values()]
+        return sum(new.bytes for work in works for new in work.tensors)
+
+    def _scheme(self, bits: Literal[4, 8]) -> Scheme:
+        from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
+
+        return Scheme(bits, self.configuration.block_size, symmetric=False)
+
     def _sensitivities(self, opened: Source, chosen: Sequence[Product]) -> dict[str, float]:
-        from compiler.artifact.steps.quantization import likeness, nbits, products, sensitivity
+        from compiler.artifact.steps.quantization import likeness, sensitivity
         from compiler.artifact.steps.quantization.calibration import Calibration
+        from compiler.artifact.steps.quantization.matrices import by_input
 
         few = {**self.configuration.calibrate}
         few["samples"] = min(few.get("samples", sensitivity.TEXTS), sensitivity.TEXTS)
-        size = self.configuration.block_size
         weights = list(dict.fromkeys(product.weight for product in chosen))
-        work = sum(math.prod(nbits.shape(opened.tensors[p.weight], p.transposed)) for p in chosen) * len(weights)
+        work = sum(product.matrix.depth * product.matrix.columns for product in chosen) * len(weights)
         if work > _MOST_WORK:
-            runs = Calibration.of(self.source, list(products.by_input(chosen)), few, self.bench)
-            return sensitivity.of_products(opened, chosen, runs, size)
+            runs = Calibration.of(self.source, list(by_input(chosen)), few, self.bench)
+            return sensitivity.of_products(opened, chosen, runs, self._scheme(4))
         metric = likeness.metric_of(opened.model)
         runs = Calibration.of(self.source, [likeness.answer(opened.model, metric)], few, self.bench, weights)
-        return sensitivity.of_answers(opened, chosen, runs, metric, size, self.bench.tell)
+        return sensitivity.of_answers(opened, chosen, runs, metric, self._scheme(4), self.bench.tell)
 
     def to_size(self, candidates: Mapping[str, Candidate], limit: int) -> set[str]:
         """Which matrices get 8 bits."""
@@ -128,7 +146,7 @@ class _Work:
 
     def to_quality(self, candidates: Mapping[str, Candidate], metric: Metric, limit: float) -> tuple[set[str], float]:
         """Which matrices get 8 bits, and the quality then. Raises Refused if 8 bits for all do not reach it."""
-        from compiler.artifact import graphs
+        from compiler.artifact.graph import graphs
         from compiler.artifact.steps.quantization import likeness, search
         from compiler.artifact.steps.quantization.calibration import Calibration
 
@@ -150,18 +168,20 @@ class _Work:
 
     def write(self, path: Path, large: set[str], tell: Any) -> int:
         """Write the graph with 8 bits for these matrices, and give the bytes of its weights."""
-        from compiler.artifact import graphs
-        from compiler.artifact.steps.quantization import embeddings, nbits, products, rewrite
-        from compiler.artifact.steps.quantization.assembly import Assembly
-        from compiler.artifact.weights import Source
+        from compiler.artifact.graph import graphs
+        from compiler.artifact.graph.weights import Source
+        from compiler.artifact.steps.quantization.blockwise import rounding
+        from compiler.artifact.steps.quantization.blockwise.engine import Engine, Method
+        from compiler.artifact.steps.quantization.matrices import Lookup, find
 
-        bits = _EMBEDDING_BITS.get(self.configuration.embeddings)
-        size = self.configuration.block_size
+        embeddings = _EMBEDDING_BITS.get(self.configuration.embeddings)
+
+        def choose(found: Any) -> Scheme | None:
+            if isinstance(found, Lookup):
+                return self._scheme(embeddings) if embeddings else None
+            return self._scheme(8 if found.weight in large else 4) if found.weight in self.weights else None
+
         with Source(self.source) as opened:
-            chosen = products.products(opened.model).found
-            assembly = Assembly(opened)
-            form = nbits.Form(assembly, {p.weight: 8 if p.weight in large else 4 for p in chosen}, size)
-            products.import_domain(opened.model, embeddings.DOMAIN)
-            rewritten = assembly.finish(chosen, form.add, embeddings.Blocks(bits, size) if bits else None)
-            rewrite.write(opened, path, rewritten, self.bench.threads, tell)
+            engine = Engine(opened, find(opened.model), _INT8_ACTIVATIONS, Method(lambda matrix: rounding.quantize))
+            engine.run(choose, path, self.bench.threads, tell)
         return graphs.weight_bytes(graphs.load(path, weights=False))

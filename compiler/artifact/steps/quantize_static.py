@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from compiler.artifact.steps.step import Bench, Effect, Remark
 
 if TYPE_CHECKING:
-    from compiler.artifact.steps.quantization.products import Product
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.steps.quantization.matrices import Product
     from compiler.artifact.steps.quantization.static import Activations
-    from compiler.artifact.weights import Source
 
-VERSION = 1
+VERSION = 2
 REPRODUCIBLE = False
 """Scales come out of floating point sums, whose last bits depend on the kind of processor."""
 
@@ -59,40 +59,41 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
     """Quantize every product with a constant matrix, and the embeddings in blocks. Nothing else: onnxruntime's default
     operators quantize what follows attention and norms too, which wrecks transformers.
     """
-    from compiler.artifact.steps.quantization import embeddings, matrices, products, rewrite, static
+    from compiler.artifact.graph.weights import Source
+    from compiler.artifact.steps.quantization import products, rewrite, rows, static
+    from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
     from compiler.artifact.steps.quantization.integers import Integers
-    from compiler.artifact.weights import Source
+    from compiler.artifact.steps.quantization.matrices import left_as_they_are
 
     with Source(source) as opened:
         found = products.products(opened.model)
-        chosen = found.or_refused(opened.model)
-        products.require_opset(opened.model, _OPSET, chosen[0])
-        tables = [node.input[0] for node in embeddings.tables(opened.model)]
-        matrices.require_finite(opened, [*tables, *(product.weight for product in chosen)])
-        activations = _activations(opened, source, chosen, configuration, bench)
+        products.require_opset(opened.model, _OPSET, found.chosen[0])
+        rows.require_finite(opened, found.weights)
+        activations = _activations(opened, source, found.chosen, configuration, bench)
         integers = Integers(configuration.per_channel, configuration.reduce_range)
-        blocks = embeddings.Blocks(8, _EMBEDDING_BLOCK) if configuration.embeddings == "int8" else None
-        rewritten, folded = static.quantized(opened, chosen, integers, activations, blocks)
+        embeddings = Scheme(8, _EMBEDDING_BLOCK, symmetric=False) if configuration.embeddings == "int8" else None
+        rewritten, folded = static.quantized(opened, found, integers, activations, embeddings)
         rewrite.write(opened, target, rewritten, bench.threads, bench.tell)
     report = {
-        "matrices": len({product.weight for product in chosen}),
+        "matrices": len({product.weight for product in found.chosen}),
         "ranges": {name: [one.low, one.high] for name, one in activations.ranges.items()},
         "smoothed": len(activations.factors),
         "smoothedInNorms": folded,
-        "left": list(found.left),
+        "left": found.left,
     }
-    return Effect(True, tuple(Remark(sentence) for sentence in found.left), report)
+    return Effect(True, (Remark(left_as_they_are(found.left)),) if found.left else (), report)
 
 
 def _activations(
     opened: Source, source: Path, chosen: tuple[Product, ...], configuration: Configuration, bench: Bench
 ) -> Activations:
     """What calibration says. The session that it takes is gone when weights are written."""
-    from compiler.artifact.steps.quantization import products, ranges, smoothing
+    from compiler.artifact.steps.quantization import ranges, smoothing
     from compiler.artifact.steps.quantization.calibration import Calibration
+    from compiler.artifact.steps.quantization.matrices import by_input
     from compiler.artifact.steps.quantization.static import Activations
 
-    groups = products.by_input(chosen)
+    groups = by_input(chosen)
     runs = Calibration.of(source, list(groups), configuration.calibrate, bench)
     seen = ranges.extremes(runs)
     factors: dict[str, Any] = {}

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from compiler.artifact import layout
-from compiler.artifact.exports import EXPORT_VERSION
 from compiler.artifact.steps.table import STEPS
+from compiler.artifact.store import layout
+from compiler.artifact.store.exports import EXPORT_VERSION
 from compiler.base.spelling import snake
 
 LIBRARIES = ("numpy", "onnx", "onnx-ir", "onnxruntime")

@@ -13,7 +13,7 @@ from .exchange import Refused, Tell
 
 _BLOCK = 32
 _POOLED = ("sentence_embedding", "text_embeds")
-"""Outputs that are one vector for each text, as `compiler.artifact.encoder` knows them."""
+"""Outputs that are one vector for each text, as `compiler.artifact.inference.encoder` knows them."""
 
 
 def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:

@@ -23,7 +23,7 @@ __all__ = ["REPRODUCIBLE", "SUFFIX", "VERSION", "Configuration", "apply"]
 
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Convert, and compare the first output with what onnxruntime gives for a few texts."""
-    from compiler.artifact import graphs
+    from compiler.artifact.graph import graphs
 
     expected = bench.scratch / "expected.npz"
     _expect(source, bench.model, expected)
@@ -46,10 +46,10 @@ def _expect(source: Path, model: Path, expected: Path) -> None:
     """Write what goes in and comes out for each text."""
     import numpy as np
 
-    from compiler.artifact import runtime
     from compiler.artifact.configuration import text_length
     from compiler.artifact.converters.scripts.verify import TEXTS
-    from compiler.artifact.feeds import feeds
+    from compiler.artifact.inference import runtime
+    from compiler.artifact.inference.feeds import feeds
 
     session = runtime.open_session(source, runtime.options("basic", threads=1))
     cases: dict[str, Any] = {}

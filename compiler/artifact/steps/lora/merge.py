@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact import graphs
+from compiler.artifact.graph.weights import Source, Target, write_changed
+from compiler.artifact.graph.wiring import Dense, Wiring, attribute, matrices
 from compiler.artifact.steps.lora.adapter import Adapter, Update
 from compiler.artifact.steps.step import Bench, Effect, Refused
-from compiler.artifact.weights import PIECE, Source, Target
-from compiler.artifact.wiring import Dense, Wiring, attribute, matrices
 
 _SPELT = {"self_attn": "attn"}
 """What onnxruntime-genai's builder calls modules of Hugging Face."""
@@ -42,29 +41,24 @@ def merge(source: Path, target: Path, adapter: Adapter, bench: Bench) -> Effect:
         modules: dict[str, list[str]] = {}
         for module, place in places.items():
             modules.setdefault(place.dense.weight.name, []).append(module)
-        made, rows, tensors = Target(target), [], []
-        listed = list(weights.model.graph.initializer)
-        for number, tensor in enumerate(listed):
+        rows: list[dict[str, Any]] = []
+
+        def change(made: Target, tensor: Any) -> Any:
             updates = [(places[module], adapter.update(module)) for module in modules.get(tensor.name, [])]
-            tensors.append(_added(weights, made, tensor, updates) if updates else made.copy(weights, tensor))
-            rows += [
-                {"module": update.module, "weight": tensor.name, "rank": len(update.down), "scale": update.scale}
-                for _, update in updates
-            ]
-            bench.tell((number + 1) / len(listed))
-        del weights.model.graph.initializer[:]
-        weights.model.graph.initializer.extend(tensors)
-        made.finish(weights.model)
+            for _, update in updates:
+                row = {"module": update.module, "weight": tensor.name, "rank": len(update.down), "scale": update.scale}
+                rows.append(row)
+            return _added(weights, made, tensor, updates) if updates else None
+
+        write_changed(weights, target, change, bench.tell)
     return Effect(True, report={"modules": rows})
 
 
 def _added(source: Source, target: Target, tensor: Any, updates: list[tuple[Place, Update]]) -> Any:
     """Sums in float64, one rank after the other: a library's matrix product would add in an order of its own."""
     new, at = target.reserve(tensor.name, tensor.data_type, tensor.dims), 0
-    step = max(1, PIECE * tensor.dims[0] // graphs.tensor_bytes(tensor))
-    for start in range(0, tensor.dims[0], step):
-        stop = min(tensor.dims[0], start + step)
-        rows = source.rows(tensor, start, stop)
+    for start, rows in source.row_pieces(tensor):
+        stop = start + len(rows)
         sums = rows.astype(np.float64)
         for place, update in updates:
             if place.dense.inner == 0:

@@ -50,7 +50,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
 def _bring(built: Path, target: Path) -> None:
     """Move what was built to where the artifact is, without notes of this machine and under the target's name."""
-    from compiler.artifact import graphs
+    from compiler.artifact.graph import graphs
     from compiler.base import files
 
     graph = graphs.load(built / "model.onnx", weights=False)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
+from compiler.artifact.graph.wiring import Dense, Wiring, attribute, label, set_attribute
 from compiler.artifact.steps.pruning.structure import Cut, Layer
 from compiler.artifact.steps.step import Refused
-from compiler.artifact.wiring import Dense, Wiring, attribute, label, set_attribute
 
 OPERATOR = "GroupQueryAttention"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from compiler.artifact.graph.wiring import Dense, Wiring, label
 from compiler.artifact.steps.pruning.structure import Cut, Layer
-from compiler.artifact.wiring import Dense, Wiring, label
 
 _FUNCTIONS = {
     "BiasGelu", "Celu", "Elu", "Erf", "FastGelu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Pow",

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
+from compiler.artifact.graph.wiring import Dense, Wiring, label
 from compiler.artifact.steps.pruning.structure import Cut, Layer
-from compiler.artifact.wiring import Dense, Wiring, label
 
 _TO_SCORES = {"Softmax", "Add", "Sub", "Mul", "Div", "Where", "Cast", "Identity", "Dropout", "IsNaN", "Max", "Min"}
 _TO_HEADS = {"Transpose", "Mul", "Div", "Cast", "Identity"}

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from onnx import SparseTensorProto, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.skeleton import EMBEDDED
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.skeleton import EMBEDDED
+from compiler.artifact.graph.weights import Source, Target
+from compiler.artifact.graph.wiring import FLOATS
 from compiler.artifact.steps.pruning.zeroing import bits_of
 from compiler.artifact.steps.step import Bench, Effect, Remark
-from compiler.artifact.weights import Source, Target
-from compiler.artifact.wiring import FLOATS
 
 MANY = 0.1
 """Share of zeros from which a tensor is looked at."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compiler.artifact import graphs
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source, Target, write_changed
+from compiler.artifact.graph.wiring import Wiring, reads
+from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.step import Bench, Refused
-from compiler.artifact.weights import PIECE, Source, Target
-from compiler.artifact.wiring import Wiring, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,12 @@ def shrink(source: Source, path: Path, layers: list[Layer], share: float, bench:
     _forget(model.graph, {name for layer in layers for name in layer.values} | set(keep))
     _drop_unread(model.graph)
     graphs.drop_unused(model)
-    made, target, listed = [], Target(path), list(model.graph.initializer)
-    for number, tensor in enumerate(listed):
-        made.append(_cut(source, target, tensor, keep.get(tensor.name, {})))
-        bench.tell((1 + (number + 1) / len(listed)) / 2)
-    parameters = sum(graphs.elements(tensor) for tensor in made)
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(made)
-    target.finish(model)
-    return Shrunk(parameters, rows)
+
+    def change(target: Target, tensor: Any) -> Any:
+        return _cut(source, target, tensor, keep[tensor.name]) if tensor.name in keep else None
+
+    made = write_changed(source, path, change, lambda share: bench.tell((1 + share) / 2))
+    return Shrunk(sum(graphs.elements(tensor) for tensor in made), rows)
 
 
 def _forget(graph: Any, names: set[str]) -> None:
@@ -114,20 +112,10 @@ def _drop_unread(graph: Any) -> None:
         graph.node.extend(nodes)
 
 
-def _chunks(source: Source, tensor: Any) -> Iterator[tuple[int, Any]]:
-    """The first row's number and the rows of each piece of a tensor."""
-    rows = tensor.dims[0]
-    step = max(1, PIECE * rows // max(1, graphs.tensor_bytes(tensor)))
-    for start in range(0, rows, step):
-        yield start, source.rows(tensor, start, min(rows, start + step))
-
-
 def _cut(source: Source, target: Target, tensor: Any, keep: dict[int, Any]) -> Any:
-    if not keep:
-        return target.copy(source, tensor)
     dims = [len(keep[axis]) if axis in keep else size for axis, size in enumerate(tensor.dims)]
     new, at = target.reserve(tensor.name, tensor.data_type, dims), 0
-    for start, rows in _chunks(source, tensor):
+    for start, rows in source.row_pieces(tensor):
         if 0 in keep:
             inside = (keep[0] >= start) & (keep[0] < start + len(rows))
             rows = rows[keep[0][inside] - start]
@@ -141,16 +129,15 @@ def _cut(source: Source, target: Target, tensor: Any, keep: dict[int, Any]) -> A
 
 def _scores(source: Source, layer: Layer) -> Any:
     """Of each unit: the L2 norm of the weights into it times that of the weights out of it (float64)."""
-    scores = _norms(source, layer.into) * _norms(source, layer.out_of)
-    if not np.isfinite(scores).all():
-        raise Refused(f"The weights at `{layer.name}` have values that are infinite or not a number.")
-    return scores
+    return _norms(source, layer.into) * _norms(source, layer.out_of)
 
 
 def _norms(source: Source, cuts: Iterable[Cut]) -> Any:
     squares: Any = 0.0
     for cut in cuts:
         along = _square_sums(source, source.tensors[cut.tensor], cut.axis)
+        if not np.isfinite(along).all():
+            raise not_finite(cut.tensor)
         for place in range(cut.places.shape[1]):
             squares = squares + along[cut.places[:, place]]
     return np.sqrt(squares)
@@ -160,7 +147,7 @@ def _square_sums(source: Source, tensor: Any, axis: int) -> Any:
     """Sums of squares of a matrix over its other axis. Row is added to row: the order of additions decides the last
     bits, and in sums along a row it would be the library's choice."""
     found = np.zeros(tensor.dims[axis])
-    for start, rows in _chunks(source, tensor):
+    for start, rows in source.row_pieces(tensor):
         squares = np.square(rows, dtype=np.float64)
         if axis == 1:
             for row in squares:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from compiler.artifact.graph.weights import PIECE, Source, Target, write_changed
+from compiler.artifact.graph.wiring import Dense, Wiring, label, matrices
+from compiler.artifact.refused import not_finite
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
-from compiler.artifact.weights import PIECE, Source, Target
-from compiler.artifact.wiring import Dense, Wiring, label, matrices
 
 _SAMPLE, _LEVEL = 64 * 1024, 6
 """Bytes of each piece that are compressed for the report, and zlib's level."""
@@ -58,19 +59,16 @@ def zero(source: Path, target: Path, choose: Callable[[Source, Dense], Bits], be
         found = {dense.weight.name: dense for dense in matrices(Wiring(weights.model))}
         if not found:
             raise Refused("No MatMul or Gemm of the graph has a constant float32 or float16 matrix.")
-        made, tensors, rows = Target(target), [], []
-        listed = list(weights.model.graph.initializer)
-        for number, tensor in enumerate(listed):
-            if tensor.name in found:
-                new, row = _zeroed(weights, made, found[tensor.name], choose)
-                rows.append(row)
-            else:
-                new = made.copy(weights, tensor)
-            tensors.append(new)
-            bench.tell((number + 1) / len(listed))
-        del weights.model.graph.initializer[:]
-        weights.model.graph.initializer.extend(tensors)
-        made.finish(weights.model)
+        rows: list[dict[str, Any]] = []
+
+        def change(made: Target, tensor: Any) -> Any:
+            if tensor.name not in found:
+                return None
+            new, row = _zeroed(weights, made, found[tensor.name], choose)
+            rows.append(row)
+            return new
+
+        write_changed(weights, target, change, bench.tell)
     return Effect(any(row["after"] > row["before"] for row in rows), report=_report(rows))
 
 
@@ -129,7 +127,7 @@ def check_finite(tensor: Any, sizes: Any) -> None:
     """Raise Refused for magnitudes that are infinite or no number."""
     endless = 0x7C00 if sizes.dtype == np.uint16 else 0x7F800000
     if sizes.size and sizes.max() >= endless:
-        raise Refused(f"Weight `{tensor.name}` has values that are infinite or not a number.")
+        raise not_finite(tensor.name)
 
 
 def smallest(source: Source, dense: Dense, share: float) -> Bits:

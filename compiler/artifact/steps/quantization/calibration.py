@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from compiler.artifact import graphs, runtime, texts
 from compiler.artifact.configuration import Unusable, context_length
-from compiler.artifact.feeds import feeds
+from compiler.artifact.evaluation import texts
+from compiler.artifact.graph import graphs
+from compiler.artifact.inference import runtime
+from compiler.artifact.inference.feeds import feeds
 from compiler.artifact.reason import reason
 from compiler.artifact.steps.step import Bench, Refused
 

@@ -5,24 +5,24 @@ The names are those that onnxruntime's quantizer gives, and so its fusions find 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from onnx import TensorProto, helper
 
+from compiler.artifact.graph.weights import Source
 from compiler.artifact.steps.quantization.assembly import Assembly, Names, suffixed
-from compiler.artifact.steps.quantization.embeddings import Blocks
+from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
 from compiler.artifact.steps.quantization.integers import Integers
-from compiler.artifact.steps.quantization.products import Product
+from compiler.artifact.steps.quantization.matrices import Product
+from compiler.artifact.steps.quantization.products import Products
 from compiler.artifact.steps.quantization.rewrite import Rewrite
-from compiler.artifact.weights import Source
 
 
-def quantized(source: Source, chosen: Sequence[Product], integers: Integers, blocks: Blocks | None) -> Rewrite:
-    """The graph with these products in integers and, with `blocks`, its token embeddings in blocks."""
+def quantized(source: Source, found: Products, integers: Integers, embeddings: Scheme | None) -> Rewrite:
+    """The graph with these products in integers and, with `embeddings`, its lookups of tokens in blocks."""
     assembly = Assembly(source)
-    return assembly.finish(chosen, _Form(assembly, integers).add, blocks)
+    return assembly.finish(found, _Form(assembly, integers).add, embeddings)
 
 
 @dataclass(slots=True)

@@ -7,16 +7,17 @@ scale = max |w| / 127 over a column, or over the matrix; weight = round half to 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
+from compiler.artifact.graph.weights import New, Source
 from compiler.artifact.steps.quantization.assembly import Assembly, Names, suffixed
-from compiler.artifact.steps.quantization.matrices import Prepare, as_they_are, finite, pieces
-from compiler.artifact.steps.quantization.products import Product
-from compiler.artifact.steps.quantization.rewrite import New, Replacement, Write
-from compiler.artifact.weights import Source
+from compiler.artifact.steps.quantization.matrices import Product
+from compiler.artifact.steps.quantization.rewrite import Replacement, Write
+from compiler.artifact.steps.quantization.rows import Prepare, as_they_are, finite, pieces
 
 _TINY = np.finfo(np.float32).tiny
 
@@ -51,7 +52,7 @@ class Integers:
             dims = (columns,) if self.per_channel else ()
             made = New(names[0], TensorProto.INT8, (rows, columns))
             scales, zeros = New(names[1], TensorProto.FLOAT, dims), New(names[2], TensorProto.INT8, dims)
-            return Replacement((made, scales, zeros), lambda source, t, write: fill(source, t, write, prepare))
+            return Replacement(tensor, (made, scales, zeros), partial(fill, prepare=prepare))
 
         return assembly.tensor(product.weight, f"{stem} {prepared}", suffixed(stem), replacement)
 

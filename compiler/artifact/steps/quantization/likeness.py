@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compiler.artifact.encoder import POOLED
+from compiler.artifact.inference.encoder import POOLED
 from compiler.artifact.steps.step import Refused
 
 Metric = Literal["klDivergence", "cosine"]

@@ -1,86 +1,46 @@
-"""The products of a graph whose second factor is a constant matrix: what quantization is about."""
+"""Which of a graph's products are quantized together with their inputs or measured one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
+from compiler.artifact.steps.quantization.matrices import Lookup, Product, find, kind
 from compiler.artifact.steps.step import Refused
-
-INTEGER_PRODUCTS = frozenset(
-    {
-        "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat",
-        "MatMulNBits", "QAttention", "QLinearMatMul", "QuantizeLinear",
-    }
-)  # fmt: skip
-"""What the products of a quantized graph consist of."""
-
-_HOLDERS = {"Attention": 1, "EmbedLayerNormalization": 2, "FusedGemm": 1, "FusedMatMul": 1, "MultiHeadAttention": 0}
-"""Fused operators of onnxruntime that may hold a matrix of their own, with the number of that input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A MatMul or Gemm of a computed value, … × K, and a constant float32 matrix, K × N."""
-
-    node: Any
-    weight: str
-    """Name of the initializer, which is N × K if `transposed`."""
-    transposed: bool
-    bias: str | None
-    """Of a Gemm: added to the product."""
-
-    @property
-    def input(self) -> str:
-        return str(self.node.input[0])
-
-    @property
-    def name(self) -> str:
-        """Of the node; its output where the node has no name."""
-        return str(self.node.name or self.node.output[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """What there is to quantize, in the graph's order, and why the rest is left: one sentence for each such node."""
+    """In the graph's order, and of products with constants that are left, each with the reason."""
 
-    found: tuple[Product, ...]
-    left: tuple[str, ...]
+    chosen: tuple[Product, ...]
+    lookups: tuple[Lookup, ...]
+    left: list[str]
 
-    def or_refused(self, model: Any) -> tuple[Product, ...]:
-        """`found`, unless it is empty. Raises Refused, which names the node that stands for the reason."""
-        if self.found:
-            return self.found
-        if node := _first(model, INTEGER_PRODUCTS):
-            raise Refused(f"`{node.name or node.output[0]}` ({node.op_type}) says that the model is quantized already.")
-        if self.left:
-            raise Refused(self.left[0])
-        if node := _first(model, ("MatMul", "Gemm")):
-            raise Refused(f"`{node.name or node.output[0]}` ({node.op_type}) multiplies by no constant; no node does.")
-        last = model.graph.node[-1]
-        raise Refused(f"No node multiplies matrices; the last one, `{last.name or last.output[0]}`, is {last.op_type}.")
+    @property
+    def weights(self) -> list[str]:
+        """Names of the initializers, each once."""
+        found = [product.weight for product in self.chosen] + [lookup.matrix.tensor.name for lookup in self.lookups]
+        return list(dict.fromkeys(found))
 
 
 def products(model: Any) -> Products:
-    """Every MatMul with a constant right factor, and every Gemm that is no more than that with a bias."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    fed = {value.name for value in model.graph.input}
-    found, left = [], []
-    for node in model.graph.node:
-        at = 1 if node.op_type in ("MatMul", "Gemm") else _HOLDERS.get(node.op_type)
-        name = node.input[at] if at is not None and at < len(node.input) else ""
-        tensor = None if name in fed else constants.get(name)
-        if tensor is None:
-            continue
-        if why := _unsuitable(node, tensor):
-            left.append(f"`{node.name or node.output[0]}` ({node.op_type}) {why}.")
-        elif node.input[0] not in constants:
-            bias = node.input[2] if node.op_type == "Gemm" and len(node.input) > 2 and node.input[2] else None
-            found.append(Product(node, name, bool(_attribute(node, "transB", 0)), bias))
-    return Products(tuple(found), tuple(left))
+    """Those of the graph itself, not of branches, with float32 weights. Raises Refused if there is none."""
+    found = find(model)
+    chosen = []
+    for product in found.products:
+        if product.graph is not model.graph or product.matrix.graph is not model.graph:
+            found.left.append(f"`{product.name}` (it is in a branch)")
+        elif product.matrix.tensor.data_type != TensorProto.FLOAT:
+            found.left.append(f"`{product.name}` (its weights are {kind(product.matrix.tensor)} and not float32)")
+        else:
+            chosen.append(product)
+    if not chosen:
+        raise Refused(found.none(model))
+    outer = (lookup for lookup in found.lookups if lookup.graph is lookup.matrix.graph is model.graph)
+    return Products(tuple(chosen), tuple(outer), found.left)
 
 
 def require_opset(model: Any, least: int, product: Product) -> None:
@@ -90,59 +50,3 @@ def require_opset(model: Any, least: int, product: Product) -> None:
         raise Refused(
             f"`{product.name}` is of opset {opset}; the quantized form needs {least}. `convert-opset` before it helps."
         )
-
-
-def import_domain(model: Any, domain: str) -> None:
-    """Let the graph use operators of `domain`, version 1."""
-    if not any(entry.domain == domain for entry in model.opset_import):
-        model.opset_import.add(domain=domain, version=1)
-
-
-def unused_name(wanted: str, taken: set[str]) -> str:
-    """`wanted`, or with a number behind it; then taken."""
-    name, number = wanted, 1
-    while name in taken:
-        name, number = f"{wanted}_{number}", number + 1
-    taken.add(name)
-    return name
-
-
-def names(model: Any) -> set[str]:
-    """Of all values and initializers of the outer graph."""
-    graph = model.graph
-    found = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
-    for node in graph.node:
-        found.update(node.input)
-        found.update(node.output)
-    return found
-
-
-def by_input(found: Iterable[Product]) -> dict[str, list[Product]]:
-    """The products that share an input, under its name, in the graph's order."""
-    groups: dict[str, list[Product]] = {}
-    for product in found:
-        groups.setdefault(product.input, []).append(product)
-    return groups
-
-
-def _first(model: Any, operators: Container[str]) -> Any:
-    return next((node for node in model.graph.node if node.op_type in operators), None)
-
-
-def _unsuitable(node: Any, tensor: Any) -> str | None:
-    if node.op_type in _HOLDERS:
-        return f"holds `{tensor.name}` in a fused form that this step does not know"
-    if tensor.data_type != TensorProto.FLOAT:
-        kind = helper.tensor_dtype_to_np_dtype(tensor.data_type).name
-        return f"multiplies by `{tensor.name}`, which is {kind} and not float32"
-    if len(tensor.dims) != 2 or 0 in tensor.dims:
-        return f"multiplies by `{tensor.name}`, which has shape {list(tensor.dims)} and is no matrix"
-    if node.op_type == "Gemm" and (
-        _attribute(node, "alpha", 1.0) != 1 or _attribute(node, "beta", 1.0) != 1 or _attribute(node, "transA", 0)
-    ):
-        return "scales or transposes its factors"
-    return None
-
-
-def _attribute(node: Any, name: str, otherwise: Any) -> Any:
-    return next((helper.get_attribute_value(entry) for entry in node.attribute if entry.name == name), otherwise)

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onnx import helper
-
-from compiler.artifact import graphs
-from compiler.artifact.weights import Source, Target
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.threads import Job, spread
+from compiler.artifact.graph.weights import New, Source, Target
+from compiler.artifact.steps.quantization.blockwise.rewrite import drop_idle_transposes, set_initializers
+from compiler.artifact.steps.quantization.blockwise.stream import Stream
 
 _MOST_THREADS = 4
 """Each has pieces of its own in memory, and the disk keeps up with no more."""
 
-
-@dataclass(frozen=True, slots=True)
-class New:
-    """A tensor to come."""
-
-    name: str
-    data_type: int
-    dims: tuple[int, ...]
-
-    @property
-    def bytes(self) -> int:
-        return int(math.prod(self.dims) * helper.tensor_dtype_to_np_dtype(self.data_type).itemsize)
-
+Reserve = Callable[[Stream], tuple[list[Any], list[Job]]]
+"""Gives new tensors and the jobs that fill them."""
 
 Write = Callable[[int, Any, int], None]
 """Puts an array into the new tensor of that number, so many bytes from its beginning."""
@@ -37,11 +26,20 @@ Write = Callable[[int, Any, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Tensors that are computed from one of the source."""
+    """Tensors that are computed from one of the source, all by one job."""
 
-    tensors: tuple[New, ...]
+    tensor: Any
+    new: tuple[New, ...]
     fill: Callable[[Source, Any, Write], None]
-    """Gets the source, its TensorProto, and how to write. Called in a thread of its own."""
+    """Gets the source, its TensorProto, and how to write."""
+
+    def reserve(self, stream: Stream) -> tuple[list[Any], list[Job]]:
+        made = [stream.target.reserve(new.name, new.data_type, new.dims) for new in self.new]
+
+        def write(number: int, data: Any, at: int) -> None:
+            stream.target.write(made[number], data, at)
+
+        return made, [Job(graphs.tensor_bytes(self.tensor), partial(self.fill, stream.source, self.tensor, write))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +47,33 @@ class Rewrite:
     """The nodes of the graph to come, and its initializers beside those of the source that the nodes still read."""
 
     nodes: Sequence[Any]
-    replacements: Mapping[str, Sequence[Replacement]]
-    """By the name of the source's tensor."""
+    reserves: Mapping[str, Sequence[Reserve]]
+    """By the name of the source's tensor that others are made of."""
     small: Iterable[Any] = ()
     """TensorProtos."""
 
 
 def write(source: Source, target: Path, rewrite: Rewrite, threads: int, tell: Callable[[float], None]) -> None:
     """Write the graph. The order of its tensors is that of the source's, so the bytes do not depend on `threads`."""
-    model = source.model
+    model, threads = source.model, min(threads, _MOST_THREADS)
     del model.graph.node[:]
     model.graph.node.extend(rewrite.nodes)
-    graphs.drop_unused(model)
-    read = {tensor.name for tensor in model.graph.initializer}
-    out = Target(target)
+    drop_idle_transposes(model)
+    read = graphs.names_read(model.graph)
+    stream = Stream(source, Target(target), threads)
     kept: list[Any] = []
-    jobs: list[tuple[Any, Replacement, list[Any]]] = []
+    jobs: list[Job] = []
     for name, tensor in source.tensors.items():
-        for replacement in rewrite.replacements.get(name, ()):
-            reserved = [out.reserve(new.name, new.data_type, new.dims) for new in replacement.tensors]
-            jobs.append((tensor, replacement, reserved))
-            kept += reserved
+        for reserve in rewrite.reserves.get(name, ()):
+            _take(reserve(stream), kept, jobs)
         if name in read:
-            kept.append(out.copy(source, tensor))
-    del model.graph.initializer[:]
-    total, done = sum(graphs.tensor_bytes(tensor) for tensor, _, _ in jobs), 0
-    with ThreadPoolExecutor(min(threads, _MOST_THREADS)) as pool:
-        for (tensor, _, _), _ in zip(jobs, pool.map(lambda job: _fill(source, out, *job), jobs), strict=True):
-            done += graphs.tensor_bytes(tensor)
-            tell(done / total)
-    model.graph.initializer.extend(kept)
-    model.graph.initializer.extend(rewrite.small)
-    out.finish(model)
+            same, copies = stream.target.keep(source, tensor)
+            _take(([same], copies), kept, jobs)
+    spread(jobs, threads, tell)
+    set_initializers(model.graph, [*kept, *rewrite.small])
+    stream.target.finish(model)
 
 
-def _fill(source: Source, out: Target, tensor: Any, replacement: Replacement, reserved: list[Any]) -> None:
-    replacement.fill(source, tensor, lambda number, data, at: out.write(reserved[number], data, at))
+def _take(made: tuple[list[Any], list[Job]], tensors: list[Any], jobs: list[Job]) -> None:
+    tensors += made[0]
+    jobs += made[1]

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from compiler.artifact.graph.weights import Source
+from compiler.artifact.steps.quantization.blockwise import rounding
+from compiler.artifact.steps.quantization.blockwise.scheme import Buffers, Scheme
 from compiler.artifact.steps.quantization.calibration import Calibration
 from compiler.artifact.steps.quantization.likeness import Metric, damage
-from compiler.artifact.steps.quantization.nbits import error, matrix, restored
-from compiler.artifact.steps.quantization.products import Product
-from compiler.artifact.weights import Source
+from compiler.artifact.steps.quantization.matrices import Product
 
 TEXTS = 8
 """That are enough to rank matrices by."""
@@ -25,25 +26,25 @@ TEXTS = 8
 _ROWS = 256
 """Tokens that products are measured on, taken evenly from the texts."""
 
+_COLUMNS = 1024
+"""That are worked on at a time."""
+
 
 def of_answers(
     source: Source,
     chosen: Sequence[Product],
     runs: Calibration,
     metric: Metric,
-    size: int,
+    scheme: Scheme,
     tell: Callable[[float], None],
 ) -> dict[str, float]:
-    """By weight: what rounding it does to the value of `runs`, which is what the model answers; see `damage`.
-
-    Raises Refused for weights that are not finite numbers.
-    """
+    """By weight: what rounding it does to the value of `runs`, which is what the model answers; see `damage`."""
     [name] = runs.values
     truth = list(runs)
     weights = {product.weight: product for product in chosen}
     found: dict[str, float] = {}
     for number, (weight, product) in enumerate(weights.items(), 1):
-        rounded = restored(matrix(source, product), 4, size)
+        rounded = restored(_matrix(source, product), scheme)
         runs.instead = {weight: np.ascontiguousarray(rounded.T if product.transposed else rounded)}
         found[weight] = max(0.0, damage(metric, name, truth, runs))
         tell(number / len(weights))
@@ -51,18 +52,52 @@ def of_answers(
 
 
 def of_products(
-    source: Source, chosen: Sequence[Product], runs: Iterable[Mapping[str, Any]], size: int
+    source: Source, chosen: Sequence[Product], runs: Iterable[Mapping[str, Any]], scheme: Scheme
 ) -> dict[str, float]:
     """By weight: relative error of its product, in squares; of a matrix that is used twice, the larger.
 
-    `runs` give the inputs of the products. Raises Refused for weights that are not finite numbers.
+    `runs` give the inputs of the products.
     """
     inputs = _sampled(runs)
     found: dict[str, float] = {}
     for product in chosen:
-        added, exact = error(matrix(source, product), inputs[product.input], 4, size)
+        added, exact = error(_matrix(source, product), inputs[product.input], scheme)
         found[product.weight] = max(found.get(product.weight, 0.0), added / exact if exact else 0.0)
     return found
+
+
+def restored(matrix: Any, scheme: Scheme) -> Any:
+    """A matrix, K × N of float32, as a product sees it that has it in blocks. Raises NotFinite."""
+    made = np.empty(matrix.shape, np.float32)
+    for start in range(0, matrix.shape[1], _COLUMNS):
+        made[:, start : start + _COLUMNS] = _restored(matrix[:, start : start + _COLUMNS], scheme)
+    return made
+
+
+def error(matrix: Any, inputs: Any, scheme: Scheme) -> tuple[float, float]:
+    """Squares summed over tokens × K `inputs` times K × N `matrix`: of what quantizing adds, and of the product.
+
+    Raises NotFinite.
+    """
+    added = exact = 0.0
+    for start in range(0, matrix.shape[1], _COLUMNS):
+        part = matrix[:, start : start + _COLUMNS]
+        added += float(np.square(inputs @ (_restored(part, scheme) - part), dtype=np.float64).sum())
+        exact += float(np.square(inputs @ part, dtype=np.float64).sum())
+    return added, exact
+
+
+def _restored(part: Any, scheme: Scheme) -> Any:
+    rows, columns = part.shape
+    padded = np.zeros((scheme.blocks(rows), scheme.block_size, columns), np.float32)
+    padded.reshape(-1, columns)[:rows] = part
+    return rounding.quantize(padded, scheme, np.float32, Buffers()).restored(rows)
+
+
+def _matrix(source: Source, product: Product) -> Any:
+    """The constant factor, K × N."""
+    whole = source.array(product.matrix.tensor)
+    return whole.T if product.transposed else whole
 
 
 def _sampled(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

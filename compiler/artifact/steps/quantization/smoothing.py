@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from compiler.artifact import graphs
-from compiler.artifact.steps.quantization.matrices import as_they_are, finite, pieces
-from compiler.artifact.steps.quantization.products import Product, unused_name
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source
+from compiler.artifact.steps.quantization.matrices import Product
 from compiler.artifact.steps.quantization.ranges import Seen
-from compiler.artifact.weights import Source
+from compiler.artifact.steps.quantization.rows import as_they_are, finite, pieces
 
 _NORMS = {
     "LayerNormalization": (1, 2),
@@ -70,7 +70,7 @@ class Smoothing:
             if maker is not None and readers[name] == len(group) and (inputs := self._scalable(maker, name)):
                 instead[name] = self._folded(maker, inputs, self.factors[name])
             else:
-                smooth = unused_name(f"{name}_smooth", self.taken)
+                smooth = graphs.unused_name(f"{name}_smooth", self.taken)
                 inverse = self._constant(f"{name}_smoothing", 1 / self.factors[name])
                 divided[name] = smooth, helper.make_node("Mul", [name, inverse], [smooth], f"{name}_Smooth")
         return instead, divided
@@ -98,7 +98,7 @@ class Smoothing:
         return made
 
     def _constant(self, name: str, value: Any) -> str:
-        name = unused_name(name, self.taken)
+        name = graphs.unused_name(name, self.taken)
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 

@@ -6,24 +6,26 @@ products are not rounded to 8 bits: onnxruntime's CPU kernels gain nothing from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from onnx import helper, numpy_helper
 
-from compiler.artifact.steps.quantization import products
+from compiler.artifact.graph import graphs
+from compiler.artifact.graph.weights import Source
 from compiler.artifact.steps.quantization.assembly import Assembly, suffixed
+from compiler.artifact.steps.quantization.blockwise.rewrite import DOMAIN
+from compiler.artifact.steps.quantization.blockwise.scheme import Scheme
 from compiler.artifact.steps.quantization.dynamic import bias
-from compiler.artifact.steps.quantization.embeddings import DOMAIN, Blocks
 from compiler.artifact.steps.quantization.integers import Integers
-from compiler.artifact.steps.quantization.matrices import Prepare, as_they_are
-from compiler.artifact.steps.quantization.products import Product
+from compiler.artifact.steps.quantization.matrices import Product, by_input
+from compiler.artifact.steps.quantization.products import Products
 from compiler.artifact.steps.quantization.ranges import Range
 from compiler.artifact.steps.quantization.rewrite import Rewrite
+from compiler.artifact.steps.quantization.rows import Prepare, as_they_are
 from compiler.artifact.steps.quantization.smoothing import Smoothing
-from compiler.artifact.weights import Source
 
 _LAST_WITHOUT_INT16 = 20
 """The last opset whose own QuantizeLinear knows no int16; onnxruntime's does."""
@@ -47,15 +49,15 @@ class Activations:
 
 
 def quantized(
-    source: Source, chosen: Sequence[Product], integers: Integers, activations: Activations, blocks: Blocks | None
+    source: Source, found: Products, integers: Integers, activations: Activations, embeddings: Scheme | None
 ) -> tuple[Rewrite, int]:
     """The graph in new form, and how many norms took in the factors of smoothing."""
     assembly = Assembly(source)
     smoothing = Smoothing(source, activations.factors, assembly.taken)
-    groups = products.by_input(product for product in chosen if product.input in activations.factors)
+    groups = by_input(product for product in found.chosen if product.input in activations.factors)
     instead, divided = smoothing.nodes(groups)
     form = _Form(assembly, integers, activations, divided, _domain(source.model, activations.kind))
-    rewrite = assembly.finish(chosen, form.add, blocks, instead)
+    rewrite = assembly.finish(found, form.add, embeddings, instead)
     assembly.small += smoothing.constants
     return rewrite, len(instead)
 
@@ -64,7 +66,7 @@ def _domain(model: Any, kind: str) -> str:
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if kind == "int8" or opset > _LAST_WITHOUT_INT16:
         return ""
-    products.import_domain(model, DOMAIN)
+    graphs.import_domain(model, DOMAIN)
     return DOMAIN
 
 

@@ -1,0 +1,149 @@
+"""Evaluation data: JSON Lines, one object a line.
+
+`{"text": …}`; with a `label` for classification; for tasks of a text generator also `{"prompt": …, "answer": "…"}`, or
+`{"prompt": …, "choices": […], "answer": 0}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.artifact.evaluation.metrics import TEXT_CLASSIFICATION, TEXT_GENERATION
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.base.span import Source, Span
+from compiler.fleet.graph import Model
+
+_MOST_FINDINGS = 5
+_HELP = 'Each line is an object with a string `text`: {"text": "…"}.'
+_LABEL_HELP = 'Each line is an object with a string `text` and its label: {"text": "…", "label": "…"}.'
+
+
+class BadLine(Exception):
+    """A line cannot be used; `number` is 1-based."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line: a text, perhaps with its label, or a prompt. `answer` is a text, or with `choices` the number of one."""
+
+    text: str | None = None
+    label: str | int | None = None
+    prompt: str | None = None
+    answer: str | int = ""
+    choices: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Iterator[str]:
+    """The `text` of every line that has one, one after the other. Raises BadLine."""
+    for entry in entries(path, TEXT_GENERATION):
+        if entry.text is not None:
+            yield entry.text
+
+
+def numbered(path: Path) -> Iterator[tuple[int, str]]:
+    """The `text` of every line that has one, with the line's number, from 1. Raises BadLine."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip() and (text := _entry(number, line, TEXT_GENERATION).text) is not None:
+                yield number, text
+
+
+def entries(path: Path, task: str) -> Iterator[Entry]:
+    """Every line that is not blank, as the task uses it. Raises BadLine."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _entry(number, line, task)
+
+
+def has_prompts(path: Path) -> bool:
+    """Whether a line has a `prompt`. What is wrong with others is not this question's business."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                if b'"prompt"' in line and _entry(0, line, TEXT_GENERATION).prompt is not None:
+                    return True
+            except BadLine:
+                continue
+    return False
+
+
+def check(workspace: Path, model: Model) -> list[Diagnostic]:
+    """What is wrong with a model's evaluation data, before anything is built for it."""
+    path = workspace / model.evaluation_data
+    found: list[Diagnostic] = []
+    empty = True
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                if line.strip() and _entry(number, line, model.task).text:
+                    empty = False
+            except BadLine as error:
+                empty = False
+                found.append(_at_line(model, number, line, str(error)))
+                if len(found) == _MOST_FINDINGS:
+                    break
+    return [too_little(model)] if empty else found
+
+
+def too_little(model: Model) -> Diagnostic:
+    """Data from which nothing can be measured."""
+    least = "of two tokens or more" if model.task == TEXT_GENERATION else "with a token"
+    message = f"`{model.evaluation_data}` has no text {least}."
+    return Diagnostic(Code.BAD_EVALUATION_DATA, message, model.evaluation_place, help=_help(model.task))
+
+
+def _entry(number: int, line: bytes, task: str) -> Entry:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadLine(number, "The line is not JSON in UTF-8.") from None
+    if task == TEXT_GENERATION and isinstance(value, dict) and isinstance(value.get("prompt"), str):
+        return _prompt(number, value)
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise BadLine(number, "The line is not an object with a string `text`.")
+    label = value.get("label")
+    if task != TEXT_CLASSIFICATION:
+        return Entry(value["text"])
+    if not isinstance(label, str | int) or isinstance(label, bool):
+        raise BadLine(number, "The line has no `label`: a text, or the label's number.")
+    return Entry(value["text"], label)
+
+
+def _prompt(number: int, value: Mapping[str, Any]) -> Entry:
+    answer, choices = value.get("answer"), value.get("choices")
+    if choices is None:
+        if not isinstance(answer, str) or not answer.strip():
+            raise BadLine(number, "The line has a `prompt` and no `answer`, which is a text.")
+        return Entry(prompt=value["prompt"], answer=answer)
+    sound = isinstance(choices, list) and len(choices) > 1 and all(isinstance(c, str) and c for c in choices)
+    if not sound:
+        raise BadLine(number, "`choices` is not a list of two texts or more.")
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
+        raise BadLine(number, f"`answer` is not the number of one of the `choices`, 0 to {len(choices) - 1}.")
+    return Entry(prompt=value["prompt"], answer=answer, choices=tuple(choices))
+
+
+def _help(task: str) -> str:
+    return _LABEL_HELP if task == TEXT_CLASSIFICATION else _HELP
+
+
+def _at_line(model: Model, number: int, line: bytes, message: str) -> Diagnostic:
+    shown = line.decode("utf-8", "replace").rstrip("\r\n")
+    # The lines before it are not needed to show this one.
+    source = Source(model.evaluation_data, "\n" * (number - 1) + shown)
+    return Diagnostic(
+        Code.BAD_EVALUATION_DATA,
+        message,
+        Span(source, number, 1, max(1, len(shown))),
+        help=_help(model.task),
+    )

@@ -1,0 +1,92 @@
+"""What a build has to say of its steps and artifacts: warnings that they ask for, and why one is not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from compiler.artifact.making.schedule import Shortage
+from compiler.artifact.steps.versions import reproducible
+from compiler.artifact.store.store import Remark
+from compiler.base.codes import Code
+from compiler.base.diagnostics import Diagnostic
+from compiler.base.units import show_bytes
+from compiler.fleet.graph import Step
+from compiler.plan.actions import Action
+from compiler.plan.planner import step_name
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a step gave nothing: the name of a Code, a sentence, the last lines of what its process printed."""
+
+    code: str
+    reason: str
+    log: tuple[str, ...] = ()
+
+
+def refused(action: Action, number: int, fault: Fault) -> Diagnostic:
+    step = action.recipe.steps[number]
+    log = "; its log ends with" + "".join(f"\n| {line}" for line in fault.log) if fault.log else ""
+    return Diagnostic(
+        Code[fault.code],
+        f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` failed on `{action.model.id}`: "
+        f"{fault.reason}{log}",
+        step.place,
+        help=_install(step) if fault.code == Code.CONVERTER_MISSING.name else _UNSUITABLE,
+    )
+
+
+_UNSUITABLE = "The recipe does not suit this model. Nothing was written."
+
+
+def _install(step: Step) -> str:
+    return f"`slmc converters install {step.parameters['format']}` makes it, once for all workspaces of this store."
+
+
+def no_room(action: Action, shortage: Shortage, store: Path) -> Diagnostic:
+    return Diagnostic(
+        Code.DISK_FULL,
+        f"To build from `{action.model.id}`, {show_bytes(shortage.needed)} of free space are needed in the store; "
+        f"{show_bytes(shortage.free)} are free.",
+        file=str(store),
+        help="Free some space and run again: `slmc cache prune --keep WORKSPACE` drops the rest.",
+    )
+
+
+def remark(action: Action, remark: Remark) -> Diagnostic:
+    """The warning for what a step had to say of itself."""
+    step = action.recipe.steps[remark.step]
+    what = f"Step {remark.step + 1} (`{step.kind}`) of recipe `{action.recipe.name}`"
+    if remark.code == Code.STEP_IDLE.name:
+        return Diagnostic(
+            Code.STEP_IDLE,
+            f"{what} changed nothing in `{action.model.id}`.",
+            step.place,
+            help="Leave the step out, or choose another.",
+        )
+    return Diagnostic(Code[remark.code], f"{what} on `{action.model.id}`: {remark.message}", step.place)
+
+
+def pinned(action: Action) -> bool:
+    """Whether a step of the recipe may give other bytes on another machine, so that only the digest says what it is."""
+    return not all(reproducible(step_name(step.kind, step.parameters), step.parameters) for step in action.recipe.steps)
+
+
+def not_reproduced(action: Action, digest: str, locked: str) -> Diagnostic:
+    if pinned(action):
+        help = (
+            "The recipe's method does not give the same bytes on every machine: the lock pins the artifact, which has "
+            "to come from the store that built it. To accept the new artifact, delete `slmc.lock` and compile."
+        )
+    else:
+        help = (
+            "Compare processor and operating system with those of the build that made the lock. To accept the new "
+            "artifact, delete `slmc.lock` and compile."
+        )
+    return Diagnostic(
+        Code.NOT_REPRODUCED,
+        f"`{action.name}` came out as `{digest}`; the lock, for the same inputs and tools, has `{locked}`.",
+        action.recipe.place,
+        help=help,
+    )
