@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from onnx import TensorProto, helper
@@ -81,6 +82,20 @@ def products(model: Any) -> Products:
             bias = node.input[2] if node.op_type == "Gemm" and len(node.input) > 2 and node.input[2] else None
             found.append(Product(node, name, bool(_attribute(node, "transB", 0)), bias))
     return Products(tuple(found), tuple(left))
+
+
+def without(found: Sequence[Product], patterns: Sequence[str]) -> tuple[Product, ...]:
+    """Those whose weight none of the patterns (`*`, `?`, `[…]`) names.
+
+    Raises Refused for a pattern that names no weight, which says what there is, and when nothing is left.
+    """
+    named = {pattern: [one for one in found if fnmatchcase(one.weight, pattern)] for pattern in patterns}
+    if idle := next((pattern for pattern, those in named.items() if not those), None):
+        raise Refused(f"`leave` has `{idle}`, which names no weight of a product; the first one is `{found[0].weight}`.")
+    dropped = {one.weight for those in named.values() for one in those}
+    if left := tuple(one for one in found if one.weight not in dropped):
+        return left
+    raise Refused("`leave` names the weights of all products: there is nothing to quantize.")
 
 
 def require_opset(model: Any, least: int, product: Product) -> None:
