@@ -91,8 +91,8 @@ class QuantizeStaticStep(Spec):
     leave: Annotated[
         list[str],
         Field(
-            description="Names of weights, with `*`, that stay as they are: matrices whose inputs do not bear 8 bits, for "
-            "a block-wise step that follows."
+            description="Names of weights, with `*`, that stay as they are: matrices whose inputs do not bear 8 bits, "
+            "for a block-wise step that follows."
         ),
     ] = []
 
