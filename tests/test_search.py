@@ -36,10 +36,9 @@ def test_the_example_keeps_its_gates(search: Path, capsys: pytest.CaptureFixture
     shares = {recipe: artifact["size"] / original["size"] for recipe, artifact in artifacts.items()}
     assert shares == {"int8-fast": pytest.approx(0.27, abs=0.01), "int4-small": pytest.approx(0.17, abs=0.01)}
     for artifact in artifacts.values():
-        assert {file["name"] for file in artifact["files"]} == {
+        assert {file["name"] for file in artifact["files"]} - {"model.onnx.data"} == {  # large weights lie there
             "config.json",
             "model.onnx",
-            "model.onnx.data",
             "sentence_bert_config.json",
             "special_tokens_map.json",
             "tokenizer.json",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from compiler.base.units import parse_bytes
+
 CALIBRATION = "calibrate.data"
 """The key under which steps look for their texts."""
 
@@ -38,6 +40,8 @@ class Recipe:
         found = []
         for step in self.steps:
             parameters = {key: value for key, value in step.items() if key != "kind"}
+            if "target" in step:
+                parameters["target"] = {"size": parse_bytes(step["target"]["size"])}
             files = {CALIBRATION: calibration} if "calibrate" in step else {}
             name = "/".join(step[key] for key in ("kind", "scheme") if key in step)
             found.append({"name": name, "parameters": parameters, "files": files})
@@ -93,7 +97,7 @@ RECIPES = (
     Recipe("int4 k-quant blocks of 64", (_four(64, method="k-quant"),), FOUR),
     Recipe(
         "mixed 4 and 8 bit blocks of 64",
-        (_quantize("mixed", calibrate=_TEXTS, target={"size": 14_900_000}, blockSize=64, embeddings="int4"),),
+        (_quantize("mixed", calibrate=_TEXTS, target={"size": "14.9MB"}, blockSize=64, embeddings="int4"),),
         FOUR,
     ),
     Recipe("int4 gptq blocks of 64", (_four(64, method="gptq", calibrate=_TEXTS),), FOUR),

@@ -35,7 +35,7 @@ def _lines(found: Found) -> Iterator[str]:
         yield ""
         verdict = "byte-identical" if not found.same.different else f"not the same: {', '.join(found.same.different)}"
         how = "from two checkouts, under two hash seeds, into two empty stores"
-        yield f"{found.same.artifacts} recipes rebuilt {how}: {verdict}."
+        yield f"{found.same.artifacts} recipes rebuilt {how}: {found.same.failed or verdict}."
 
 
 def _row(line: Line) -> str:

@@ -25,6 +25,7 @@ class Same:
     artifacts: int
     different: list[str]
     """Names of recipes."""
+    failed: str = ""
 
 
 def twice(root: Path, checkpoint: Path, recipes: Sequence[Recipe], calibration: Path, work: Path) -> Same:
@@ -35,8 +36,11 @@ def twice(root: Path, checkpoint: Path, recipes: Sequence[Recipe], calibration: 
         _write_workspace(checkpoint, recipes, calibration, at / "workspace")
         environment = {**os.environ, "PYTHONHASHSEED": seed, "SLMC_STORE": str(at / "store")}
         command = [sys.executable, "-c", _CLI, "build", str(at / "workspace"), "--format=json"]
-        process = subprocess.run(command, cwd=at / "checkout", env=environment, check=True, stdout=subprocess.PIPE)
-        found.append({one["recipe"]: one["digest"] for one in json.loads(process.stdout)["artifacts"]})
+        process = subprocess.run(command, cwd=at / "checkout", env=environment, stdout=subprocess.PIPE, check=False)
+        said = json.loads(process.stdout)
+        if process.returncode:
+            return Same(0, [], said["diagnostics"][0]["message"])
+        found.append({one["recipe"]: one["digest"] for one in said["artifacts"]})
         shutil.rmtree(at)
     one, other = found
     assert one.keys() == other.keys() == set(_named(recipes))
