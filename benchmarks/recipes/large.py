@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -92,7 +93,9 @@ def _made(size: Decoder, folder: Path) -> Path:
 
 
 def _slmc(scheme: str, model: Path, work: Path) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.recipes.slmc_step", scheme, str(model), str(work / "out")]
+    steps = [{"name": f"quantize/{scheme}", "parameters": {"scheme": scheme}}]
+    request = json.dumps({"steps": steps, "source": str(model)})
+    return [sys.executable, "-m", "benchmarks.recipes.slmc_recipe", request, str(work / "out")]
 
 
 def _peers(extent: Extent, model: Path, work: Path) -> list[tuple[str, str, list[str]]]:

@@ -14,6 +14,38 @@ def nbits(bits: int, model: str, result: str) -> None:
     quantizer.model.save_model_to_file(result, use_external_data_format=True)
 
 
+def lookups(bits: int, model: str, result: str) -> None:
+    """With the table of embeddings, which takes 4 bits. It calls the graph opset 21, so it has to be that before."""
+    import onnx
+    import onnx.version_converter
+    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
+
+    logging.disable(logging.CRITICAL)
+    asked = DefaultWeightOnlyQuantConfig(
+        block_size=32, is_symmetric=True, accuracy_level=4, op_types_to_quantize=("MatMul", "Gather"), bits=bits
+    )
+    quantizer = MatMulNBitsQuantizer(onnx.version_converter.convert_version(onnx.load(model), 21), algo_config=asked)
+    quantizer.process()
+    quantizer.model.save_model_to_file(result, use_external_data_format=True)
+
+
+def defaults(bits: int, model: str, result: str) -> None:
+    from onnxruntime.quantization import quantize_dynamic
+
+    assert bits == 8
+    logging.disable(logging.CRITICAL)
+    quantize_dynamic(model, result)
+
+
+def channels(bits: int, model: str, result: str) -> None:
+    """Every operator that it can quantize, the lookup of embeddings too."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    assert bits == 8
+    logging.disable(logging.CRITICAL)
+    quantize_dynamic(model, result, per_channel=True, weight_type=QuantType.QInt8)
+
+
 def dynamic(bits: int, model: str, result: str) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -46,4 +78,12 @@ def olive(bits: int, model: str, result: str) -> None:
 
 
 tool, width, source, target = sys.argv[1:]
-{"nbits": nbits, "dynamic": dynamic, "olive": olive}[tool](int(width), source, target)
+tools = {
+    "nbits": nbits,
+    "lookups": lookups,
+    "defaults": defaults,
+    "channels": channels,
+    "dynamic": dynamic,
+    "olive": olive,
+}
+tools[tool](int(width), source, target)

@@ -88,6 +88,13 @@ class QuantizeStaticStep(Spec):
     embeddings: Annotated[
         Literal["keep", "int8"], Field(description="What becomes of the table of token embeddings.")
     ] = "int8"
+    leave: Annotated[
+        list[str],
+        Field(
+            description="Names of weights, with `*`, that stay as they are: matrices whose inputs do not bear 8 bits, "
+            "for a block-wise step that follows."
+        ),
+    ] = []
 
 
 class QuantizeBlockwiseStep(Spec):

@@ -103,6 +103,29 @@ def test_graph_has_one_pair_for_each_input_and_one_for_each_weight(tmp_path: Pat
     assert [name for name, shape in floats.items() if len(shape) > 1 and "embeddings" not in name] == []
 
 
+def test_what_is_left_goes_to_the_next_step(tmp_path: Path, data: Path) -> None:
+    """C reads what the cache gave; the block-wise step finds nothing else to do."""
+    source = tiny.write(tmp_path / "m")
+    left = make(source, tmp_path / "left", data, leave=["?"], embeddings="keep")
+    assert (left["failed"], left["refused"]) == (0, "STEP_INAPPLICABLE")
+    make(source, tmp_path / "a", data, leave=["C"])
+    assert {"C", "K_quantized", "W_quantized"} <= set(arrays(tmp_path / "a"))
+    blocks = {"scheme": "int8", "blockSize": 16, "embeddings": "keep"}
+    (tmp_path / "b").mkdir()
+    step = {"name": "quantize/int8", "parameters": blocks}
+    made = chained(tmp_path / "a" / "model.onnx", tmp_path / "b" / "model.onnx", [step])
+    assert (made["idle"], made["remarks"]) == ([], [])
+    assert [one["tensor"] for one in made["reports"][0]["quantized"]] == ["C"]
+    exact = tiny.Weights.random().logits(IDS)
+    assert logits(tmp_path / "b") == pytest.approx(exact, abs=0.05 * float(np.abs(exact).max()))
+
+
+def test_leave_has_to_name_a_weight(tmp_path: Path, data: Path) -> None:
+    made = make(tiny.write(tmp_path / "m"), tmp_path / "a", data, leave=["C", "layer.*.weight"])
+    assert made["refused"] == "STEP_INAPPLICABLE"
+    assert made["reason"].startswith("`leave` has `layer.*.weight`, which names no weight of a product")
+
+
 @pytest.mark.parametrize(("opset", "domain"), [(17, "com.microsoft"), (21, "")])
 def test_int16_is_of_the_domain_that_has_it(tmp_path: Path, data: Path, opset: int, domain: str) -> None:
     source = tiny.write(tmp_path / "m")

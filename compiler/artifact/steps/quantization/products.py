@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from onnx import TensorProto
@@ -41,6 +43,20 @@ def products(model: Any) -> Products:
         raise Refused(found.none(model))
     outer = (lookup for lookup in found.lookups if lookup.graph is lookup.matrix.graph is model.graph)
     return Products(tuple(chosen), tuple(outer), found.left)
+
+
+def without(found: Sequence[Product], patterns: Sequence[str]) -> tuple[Product, ...]:
+    """Those whose weight none of the patterns (`*`, `?`, `[…]`) names.
+
+    Raises Refused for a pattern that names no weight, which says what there is, and when nothing is left.
+    """
+    named = {pattern: [one for one in found if fnmatchcase(one.weight, pattern)] for pattern in patterns}
+    if idle := next((pattern for pattern, those in named.items() if not those), None):
+        raise Refused(f"`leave` has `{idle}`, which names no weight of a product. The first is `{found[0].weight}`.")
+    dropped = {one.weight for those in named.values() for one in those}
+    if left := tuple(one for one in found if one.weight not in dropped):
+        return left
+    raise Refused("`leave` names the weights of all products: there is nothing to quantize.")
 
 
 def require_opset(model: Any, least: int, product: Product) -> None:
