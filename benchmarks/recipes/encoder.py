@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compiler.artifact.export import export
-from compiler.artifact.metrics import EMBEDDINGS
-
 from benchmarks.fleet.measure import Case, Figure
 from benchmarks.fleet.measure import run as run_once
 from benchmarks.recipes import rebuild, runtimes
 from benchmarks.recipes.encoder_rows import PEERS, RECIPES, Aim, Recipe
+from compiler.artifact.evaluation.metrics import EMBEDDINGS
+from compiler.artifact.model.export import export
 from compiler.artifact.process import run as run_task
 
 HERE = Path(__file__).parent

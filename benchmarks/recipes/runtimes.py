@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from compiler.artifact.encoder import Encoder
 
 from benchmarks.fleet.measure import Case
 from benchmarks.fleet.measure import run as run_once
 from compiler.artifact.converters import environment, vectors
 from compiler.artifact.evaluation.embeddings import neighbours
+from compiler.artifact.inference.encoder import Encoder
 
 if TYPE_CHECKING:
     from benchmarks.recipes.encoder import Line

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from compiler.artifact.encoder import Encoder
+from compiler.artifact.inference.encoder import Encoder
 
 _TOKENS, _ROUNDS, _EACH = 128, 25, 2
 _FIRST, _LAST, _WORDS = 101, 102, 30_000
