@@ -109,7 +109,7 @@ def test_one_process_at_a_time_gives_the_same(workspace: Path, store: Store, tmp
     broken = Recipe("bad", (OPTIMIZE, replace(INT4, parameters=INT4.parameters | {"blockSize": 7})), (), PLACE)
     plan = planned(workspace, broken, EIGHT, FOUR, BARE)
     found = [
-        build(plan, workspace, Store(tmp_path / f"jobs-{jobs}"), lambda line: None, Pace(jobs)) for jobs in (1, 2, 5)
+        build(plan, workspace, Store(tmp_path / f"jobs-{jobs}"), lambda line: None, pace=Pace(jobs)) for jobs in (1, 2, 5)
     ]
     artifacts, diagnostics = found[0]
     assert codes(_wrong(diagnostics)) == [Code.STEP_FAILED]
@@ -136,9 +136,10 @@ def test_infinite_figures_of_a_report_become_null() -> None:
         "changed": True,
         "remarks": [["STEP_PARTIAL", "x"]],
         "report": {"a": [float("inf"), 1.5], "b": float("nan")},
+        "shape": {"context_length": 8},
     }
     told = intermediates.Told.of("s", made)
-    assert told == intermediates.Told("s", True, (("STEP_PARTIAL", "x"),), {"a": [None, 1.5], "b": None})
+    assert told == intermediates.Told("s", True, (("STEP_PARTIAL", "x"),), {"a": [None, 1.5], "b": None}, {"context_length": 8})
 
 
 _DIES_ON_INT4 = """#!{python}
@@ -226,7 +227,7 @@ def other_optimize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_share_that_a_step_tells_is_passed_on(workspace: Path, store: Store) -> None:
     heard: list[tuple[str, float]] = []
     pace = Pace(1, lambda line, share: heard.append((line, share)))
-    build(planned(workspace, FOUR), workspace, store, lambda line: None, pace)
+    build(planned(workspace, FOUR), workspace, store, lambda line: None, pace=pace)
     optimize, int4 = "assistant-1.4.0-four: optimize (1/2)", "assistant-1.4.0-four: quantize int4 (2/2)"
     assert [entry for entry in heard if entry[0] == optimize] == [(optimize, 0.25), (optimize, 0.5), (optimize, 1.0)]
     assert heard[-1] == (int4, 1.0)
@@ -260,7 +261,7 @@ def test_verify_says_what_is_reproduced_and_keeps_nothing(workspace: Path, store
     plan = _locked(workspace, store)
     before = _kinds(store)
     said: list[str] = []
-    verdicts, diagnostics = verify(plan, workspace, store, said.append, Pace())
+    verdicts, diagnostics = verify(plan, workspace, store, said.append, pace=Pace())
     locked = plan.actions[0].locked
     assert locked is not None
     assert diagnostics == []
@@ -290,7 +291,7 @@ def test_a_method_that_is_not_reproducible_is_pinned(
     plan = _locked(workspace, store, digest=digest("0"))
     monkeypatch.setattr(quantize_blockwise, "REPRODUCIBLE", False)
     said: list[str] = []
-    verdicts, diagnostics = verify(plan, workspace, store, said.append, Pace())
+    verdicts, diagnostics = verify(plan, workspace, store, said.append, pace=Pace())
     assert verdicts == (Verdict("assistant-1.4.0-four", State.PINNED, digest("0"), None),)
     assert (diagnostics, said) == ([], [])
     diagnostics = _wrong(build(plan, workspace, store, said.append)[1])
