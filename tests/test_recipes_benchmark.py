@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from benchmarks.fleet.measure import Figure
-from benchmarks.recipes import encoder_table, rebuild
+from benchmarks.recipes import encoder, encoder_table, rebuild
 from benchmarks.recipes.encoder import Found, Line
 from benchmarks.recipes.encoder_rows import EIGHT, FOUR, Recipe
 from benchmarks.recipes.rebuild import Same
 from tests.artifact import tiny_bert
 from tests.conftest import REPOSITORY
+from tests.minilm import minilm
 
 _POSITIONS = 128
 """As many as the text has whose latency is measured."""
@@ -23,7 +24,7 @@ _POSITIONS = 128
 def line(name: str, tool: str, megabytes: float, cosine: float, speed: float | None, aim: object = None) -> Line:
     figures = {"cosineMean": cosine, "cosineMin": 0.9, "neighbourAgreement": 0.95}
     size = round(megabytes * 1e6)
-    return Line(name, tool, Figure(1.5, 80_000_000, 1), size, size, figures, speed, 15.0, aim)  # type: ignore[arg-type]
+    return Line(name, tool, Figure(1.5, 80_000_000, 1), size, size, figures, None, speed, 15.0, aim)  # type: ignore[arg-type]
 
 
 def test_goals_are_judged() -> None:
@@ -45,6 +46,15 @@ def test_goals_are_judged() -> None:
     assert text.endswith(
         "3 recipes rebuilt from two checkouts, under two hash seeds, into two empty stores: not the same: small.\n"
     )
+
+
+@pytest.mark.slow
+def test_quick_run_measures_the_real_model(tmp_path: Path) -> None:
+    found = encoder.run(encoder.Extent(minilm(), quick=True, peers=False), tmp_path)
+    assert [(one.tool, one.figure.failed) for one in found.lines] == [("as it came", ""), ("slmc", ""), ("slmc", "")]
+    _, dynamic, blocks = found.lines
+    assert dynamic.figures["cosineMean"] < 0.998 < blocks.figures["cosineMean"]
+    assert (found.texts, found.same) == (206, None)
 
 
 @pytest.mark.slow

@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 DATA = ROOT / "blueprints" / "search" / "data"
 HELD_OUT, CALIBRATION = DATA / "sentences.jsonl", DATA / "calibration.jsonl"
+OTHER = ROOT / "blueprints" / "hello" / "data" / "heldout.jsonl"
+"""Long texts of another kind: what was fitted to sentences shows on them."""
 
 _QUICK = ("int8-dynamic per channel", "int8 blocks of 128, symmetric")
 _MOST_TOKENS = 100_000
@@ -53,6 +55,8 @@ class Line:
     """Of graph and weights."""
     size: int = 0
     figures: dict[str, float] = field(default_factory=dict)
+    other: float | None = None
+    """Mean cosine on the other kind of text."""
     speed: float | None = None
     milliseconds: float | None = None
     aim: Aim | None = None
@@ -118,10 +122,11 @@ def _lines(built: list[_Built]) -> tuple[list[Line], int]:
     """A line for each, in their order, and on how many texts quality was measured."""
     made = [one for one in built if not one.figure.failed]
     folders = [str(one.folder) for one in made]
-    request = {"task": EMBEDDINGS, "reference": folders[0], "candidates": folders, "data": str(HELD_OUT)}
-    answer = run_task("evaluate", {**request, "max_tokens": _MOST_TOKENS, "threads": 1})
-    quality = dict(zip(folders, answer["candidates"], strict=True))
-    timed = [folder for folder in folders if "failed" not in quality[folder]]
+    request = {"task": EMBEDDINGS, "reference": folders[0], "candidates": folders}
+    request |= {"max_tokens": _MOST_TOKENS, "threads": 1, "converters": ""}
+    answer, others = (run_task("evaluate", {**request, "data": str(data)}) for data in (HELD_OUT, OTHER))
+    quality = dict(zip(folders, zip(answer["candidates"], others["candidates"], strict=True), strict=True))
+    timed = [folder for folder in folders if not any("failed" in one for one in quality[folder])]
     command = [sys.executable, "-m", "benchmarks.recipes.speed", *timed]
     told = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     speeds = dict(zip(timed, json.loads(told), strict=True))
@@ -129,11 +134,11 @@ def _lines(built: list[_Built]) -> tuple[list[Line], int]:
 
 
 def _line(one: _Built, quality: Mapping[str, Any], speeds: Mapping[str, list[float]]) -> Line:
-    found = quality.get(str(one.folder), {"failed": one.figure.failed})
-    if "failed" in found:
-        return Line(one.name, one.tool, Figure(failed=found["failed"]))
+    answers = quality.get(str(one.folder), [{"failed": one.figure.failed}])
+    if why := next((answer["failed"] for answer in answers if "failed" in answer), ""):
+        return Line(one.name, one.tool, Figure(failed=why))
     sizes = {path.name: path.stat().st_size for path in one.folder.iterdir()}
     weights = sum(size for name, size in sizes.items() if name.startswith("model.onnx"))
-    figures = {metric: value[0] for metric, value in found["figures"].items()}
-    speed = speeds[str(one.folder)]
-    return Line(one.name, one.tool, one.figure, weights, sum(sizes.values()), figures, *speed, one.aim)
+    figures, other = ({metric: value[0] for metric, value in answer["figures"].items()} for answer in answers)
+    measured = (weights, sum(sizes.values()), figures, other["cosineMean"])
+    return Line(one.name, one.tool, one.figure, *measured, *speeds[str(one.folder)], one.aim)

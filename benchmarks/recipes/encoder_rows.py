@@ -10,7 +10,7 @@ from compiler.base.units import parse_bytes
 CALIBRATION = "calibrate.data"
 """The key under which steps look for their texts."""
 
-_TEXTS = {"data": "calibration.jsonl", "samples": 159}
+_TEXTS = {"data": "calibration.jsonl", "samples": 292}
 _OUTER = "encoder.layer.?.output.dense.weight"
 """The products behind GELU, whose inputs bear 8 bits least."""
 

@@ -11,8 +11,8 @@ from benchmarks.recipes.runtimes import GOALS, NAMES
 from compiler.artifact.measuring import machine
 
 _COLUMNS = (
-    "tool", "what", "graph and weights", "artifact", "cosine mean", "min", "neighbours", "time", "build CPU s",
-    "peak RSS", "goal",
+    "tool", "what", "graph and weights", "artifact", "cosine mean", "min", "neighbours", "other text", "time",
+    "build CPU s", "peak RSS", "goal",
 )  # fmt: skip
 _PACKAGES = ("onnxruntime", "onnx", "numpy")
 
@@ -29,7 +29,7 @@ def _lines(found: Found) -> Iterator[str]:
     yield f"Time: one text of 128 tokens, one thread, CPU time as a share of fp32's, {fp32.milliseconds:.1f} ms."
     yield ""
     yield f"| {' | '.join(_COLUMNS)} |"
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"
+    yield f"|---|---|{'---:|' * (len(_COLUMNS) - 3)}---|"
     yield from map(_row, found.lines)
     if found.same:
         yield ""
@@ -40,9 +40,10 @@ def _lines(found: Found) -> Iterator[str]:
 
 def _row(line: Line) -> str:
     if line.figure.failed:
-        return f"| {line.tool} | {line.name} | failed: {line.figure.failed} | | | | | | | | |"
+        return f"| {line.tool} | {line.name} | failed: {line.figure.failed} |{' |' * (len(_COLUMNS) - 3)}"
     values = [f"{line.figures[name]:.4f}" for name in ("cosineMean", "cosineMin")]
     values.append(f"{line.figures['neighbourAgreement']:.1%}")
+    values.append("" if line.other is None else f"{line.other:.4f}")
     values.append("" if line.speed is None else f"{line.speed:.2f}")
     values += [f"{line.figure.cpu:.1f}", f"{line.figure.memory / 1e6:.0f} MB"] if line.figure.runs else ["", ""]
     sizes = f"{line.weights / 1e6:.2f} MB | {line.size / 1e6:.2f} MB"
