@@ -27,7 +27,9 @@ def matches(expected: str, said: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT / "docs")))
-def test_page_runs(page: Path, tmp_path: Path) -> None:
+def test_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a newcomer: the store is empty."""
+    monkeypatch.setenv("SLMC_STORE", str(tmp_path / "the store"))
     for file, kind, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
         if file:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)

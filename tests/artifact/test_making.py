@@ -109,7 +109,8 @@ def test_one_process_at_a_time_gives_the_same(workspace: Path, store: Store, tmp
     broken = Recipe("bad", (OPTIMIZE, replace(INT4, parameters=INT4.parameters | {"blockSize": 7})), (), PLACE)
     plan = planned(workspace, broken, EIGHT, FOUR, BARE)
     found = [
-        build(plan, workspace, Store(tmp_path / f"jobs-{jobs}"), lambda line: None, pace=Pace(jobs)) for jobs in (1, 2, 5)
+        build(plan, workspace, Store(tmp_path / f"jobs-{jobs}"), lambda line: None, pace=Pace(jobs))
+        for jobs in (1, 2, 5)
     ]
     artifacts, diagnostics = found[0]
     assert codes(_wrong(diagnostics)) == [Code.STEP_FAILED]
@@ -139,7 +140,9 @@ def test_infinite_figures_of_a_report_become_null() -> None:
         "shape": {"context_length": 8},
     }
     told = intermediates.Told.of("s", made)
-    assert told == intermediates.Told("s", True, (("STEP_PARTIAL", "x"),), {"a": [None, 1.5], "b": None}, {"context_length": 8})
+    assert told == intermediates.Told(
+        "s", True, (("STEP_PARTIAL", "x"),), {"a": [None, 1.5], "b": None}, {"context_length": 8}
+    )
 
 
 _DIES_ON_INT4 = """#!{python}
