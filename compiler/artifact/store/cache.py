@@ -9,12 +9,24 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from compiler.artifact.artifact import File
 from compiler.artifact.store import exports, layout
 from compiler.artifact.store.blobs import Corrupt
-from compiler.artifact.store.store import Entry, Label, Store
+from compiler.artifact.store.store import Label, Store
 from compiler.base import files
 from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.packages import FETCHED
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of `slmc cache`. `last_used` is in seconds since 1970."""
+
+    label: Label
+    digest: str
+    size: int
+    files: tuple[File, ...]
+    last_used: float
 
 
 @dataclass(frozen=True, slots=True)

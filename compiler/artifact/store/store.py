@@ -66,17 +66,6 @@ class Stored:
     """What its steps had to say of themselves: repeated at every compile, not only the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of `slmc cache`. `last_used` is in seconds since 1970."""
-
-    label: Label
-    digest: str
-    size: int
-    files: tuple[File, ...]
-    last_used: float
-
-
 def default_root(environment: Mapping[str, str]) -> Path:
     """`$SLMC_STORE`, else `$XDG_CACHE_HOME/slmc`, else `~/.cache/slmc`."""
     if named := environment.get("SLMC_STORE"):
