@@ -92,7 +92,8 @@ def run(extent: Extent, work: Path) -> Found:
         built.append(_Built(peer.name, "onnxruntime", figure, _completed(folder, model)))
     lines, texts = _lines(built)
     if extent.converters:
-        lines += runtimes.lines(extent.checkpoint, extent.converters, HELD_OUT, model, work)
+        made = runtimes.convert(extent.checkpoint, extent.converters, work)
+        lines += [_converted(one, model, extent.converters) for one in made]
     same = None if extent.quick else rebuild.twice(ROOT, extent.checkpoint, extent.recipes, CALIBRATION, work)
     return Found(lines, texts, same)
 
@@ -122,15 +123,30 @@ def _lines(built: list[_Built]) -> tuple[list[Line], int]:
     """A line for each, in their order, and on how many texts quality was measured."""
     made = [one for one in built if not one.figure.failed]
     folders = [str(one.folder) for one in made]
-    request = {"task": EMBEDDINGS, "reference": folders[0], "candidates": folders}
-    request |= {"max_tokens": _MOST_TOKENS, "threads": 1, "converters": ""}
-    answer, others = (run_task("evaluate", {**request, "data": str(data)}) for data in (HELD_OUT, OTHER))
+    answer, others = (_evaluated(folders[0], folders, data) for data in (HELD_OUT, OTHER))
     quality = dict(zip(folders, zip(answer["candidates"], others["candidates"], strict=True), strict=True))
     timed = [folder for folder in folders if not any("failed" in one for one in quality[folder])]
     command = [sys.executable, "-m", "benchmarks.recipes.speed", *timed]
     told = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     speeds = dict(zip(timed, json.loads(told), strict=True))
     return [_line(one, quality, speeds) for one in built], answer["samples"]["texts"]
+
+
+def _evaluated(reference: str, folders: list[str], data: Path, converters: str = "") -> Any:
+    request = {"task": EMBEDDINGS, "reference": reference, "candidates": folders, "data": str(data)}
+    return run_task("evaluate", {**request, "max_tokens": _MOST_TOKENS, "threads": 1, "converters": converters})
+
+
+def _converted(one: runtimes.Converted, model: Path, converters: Path) -> Line:
+    """Only on the held-out sentences: the other text is longer than such an artifact's input."""
+    if one.figure.failed:
+        return Line(one.precision, one.runtime, one.figure)
+    [answer] = _evaluated(str(model), [str(one.folder)], HELD_OUT, str(converters))["candidates"]
+    if "failed" in answer:
+        return Line(one.precision, one.runtime, Figure(failed=answer["failed"]))
+    size = sum(path.stat().st_size for path in one.folder.iterdir())
+    figures = {metric: value[0] for metric, value in answer["figures"].items()}
+    return Line(one.precision, one.runtime, one.figure, size, size, figures)
 
 
 def _line(one: _Built, quality: Mapping[str, Any], speeds: Mapping[str, list[float]]) -> Line:

@@ -8,21 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from benchmarks.fleet.measure import Case
+from benchmarks.fleet.measure import Case, Figure
 from benchmarks.fleet.measure import run as run_once
-from compiler.artifact.converters import environment, vectors
-from compiler.artifact.evaluation.embeddings import neighbours
-from compiler.artifact.inference.encoder import Encoder
-
-if TYPE_CHECKING:
-    from benchmarks.recipes.encoder import Line
+from compiler.artifact.converters import environment
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -31,29 +22,26 @@ GOALS = {"fp32": 0.999, "int8": 0.99}
 """Mean cosines, at least."""
 
 
-def lines(checkpoint: Path, converters: Path, held_out: Path, model: Path, work: Path) -> list[Line]:
-    """Rows for what is installed below `converters`; `model` is the exported folder, to compare with."""
-    from benchmarks.recipes.encoder import Line
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """`folder` has nothing but the artifact, if it did not fail."""
 
-    installed = [name for name in NAMES if environment.python(converters, name)]
-    texts = [json.loads(line)["text"] for line in held_out.read_text(encoding="utf-8").splitlines()]
-    original = np.array(list(Encoder(model, threads=1).embeddings(texts))) if installed else None
+    runtime: str
+    precision: str
+    figure: Figure
+    folder: Path
+
+
+def convert(checkpoint: Path, converters: Path, work: Path) -> list[Converted]:
+    """One for each runtime whose environment is below `converters`, and each precision."""
     found = []
-    for name in installed:
-        for precision in GOALS:
+    for name in NAMES:
+        for precision in GOALS if environment.python(converters, name) else ():
             folder = work / f"{name}-{precision}"
             folder.mkdir()
-            figure = run_once(
-                Case(f"slmc {name} {precision}", _command(name, precision, checkpoint, converters, folder), ROOT)
-            )
-            if figure.failed:
-                found.append(Line(precision, NAMES[name], figure))
-                continue
-            [artifact] = [path for path in (folder / "kept").iterdir() if path.suffix in vectors.CONVERTERS]
-            with tempfile.TemporaryDirectory(dir=work) as scratch:
-                made = np.array(list(vectors.embeddings(converters, artifact, checkpoint, texts, Path(scratch))))
-            size = artifact.stat().st_size
-            found.append(Line(precision, NAMES[name], figure, size, size, dict(_figures(original, made))))
+            command = _command(name, precision, checkpoint, converters, folder)
+            figure = run_once(Case(f"slmc {name} {precision}", command, ROOT))
+            found.append(Converted(NAMES[name], precision, figure, folder / "kept"))
     return found
 
 
@@ -62,10 +50,3 @@ def _command(name: str, precision: str, checkpoint: Path, converters: Path, fold
     source = str(checkpoint / "model.safetensors")
     request = json.dumps({"steps": [step], "source": source, "converters": str(converters)})
     return [sys.executable, "-m", "benchmarks.recipes.slmc_recipe", request, str(folder)]
-
-
-def _figures(original: Any, made: Any) -> Iterator[tuple[str, float]]:
-    cosines = (original * made).sum(axis=1)
-    yield "cosineMean", float(cosines.mean())
-    yield "cosineMin", float(cosines.min())
-    yield "neighbourAgreement", float((neighbours(original) == neighbours(made)).mean())

@@ -6,7 +6,9 @@ what one waits for: a token at a time. With `activations: float32` int8 has no f
 float32. Quality: int8 cannot be told from the original; int4 loses a few hundredths of a nat, less with smaller
 blocks. `k-quant` searches scales (about ten times the work of `rtn`); `hqq` searches zero points that are no whole
 numbers, for which onnxruntime has no fast kernel: about 1.7 times as slow as `rtn` to run; `gptq` spreads the error
-of each weight over those not yet rounded, by what the model does on the calibration texts.
+of each weight over those not yet rounded, by what the model does on the calibration texts. These have to be many and
+unlike: on 159 short sentences an encoder kept a cosine of 0.989 for such sentences, and for long texts 0.933, less than
+`rtn` (0.958); with 133 paragraphs beside them 0.987 and 0.980.
 """
 
 from __future__ import annotations
