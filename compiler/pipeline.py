@@ -25,7 +25,7 @@ from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.delta import attempt
 from compiler.fit.check import check
-from compiler.fit.choose import choose
+from compiler.fit.choose import choose, has_choice
 from compiler.fleet.catalogue import load
 from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.packages import watched
@@ -96,6 +96,8 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     missed = check_gates(planned, artifacts)
     outcome.fleets, outcome.decisions = outcome.take(choose(outcome.fleets, artifacts, missed, last.decisions))
     outcome.diagnostics += of_runs(outcome.fleets, missed)
+    if has_choice(outcome.fleets):
+        return outcome
     outcome.estimates = outcome.take(check(outcome.fleets, artifacts))
     if outcome.failed():
         return outcome

@@ -184,8 +184,10 @@ def _figure(case: _Case, minimize: str, artifact: Artifact) -> float | None:
     latency = _latency(artifact.speed)
     if latency is None:
         return None
+    if minimize == "latency":
+        return latency
     watts = case.members[0][0].device_class.power_watts
-    return latency * watts / 1000 if minimize == "energy" and watts else latency
+    return None if watts is None else latency * watts / 1000
 
 
 def _latency(speed: Speed | None) -> float | None:
@@ -197,7 +199,9 @@ def _latency(speed: Speed | None) -> float | None:
 
 def _nothing_left(case: _Case, candidates: Iterable[Candidate]) -> Diagnostic:
     run = case.run
-    reasons = "; ".join(f"`{one.recipe}`: {one.dropped or 'nothing here says how it ranks'}" for one in candidates)
+    powerless = case.choice.minimize == "energy" and case.members[0][0].device_class.power_watts is None
+    unknown = "the class has no `powerWatts`" if powerless else "nothing here says how it ranks"
+    reasons = "; ".join(f"`{one.recipe}`: {one.dropped or unknown}" for one in candidates)
     return Diagnostic(
         Code.NO_CANDIDATE,
         f"No recipe of the choice for `{run.name}` suits `{case.hardware}`. {reasons}.",

@@ -144,3 +144,12 @@ def test_a_gate_on_this_machine_is_named_without_its_figure() -> None:
     slow = Miss(Gate("tokensPerSecond", "min", 30.0, PLACE), Diagnostic(Code.GATE_FAILED, "It is 20.", PLACE))
     (_, decisions), _ = choose([fleet("size")], ARTIFACTS, {"assistant-1.4.0-small": [slow]}, ())
     assert decisions == (decision("size", "fast", small="the build did not hold `tokensPerSecond`"),)
+
+
+def test_energy_takes_the_power_of_the_class() -> None:
+    choice = fleet("energy").cohorts[0].runs[0]
+    unknown = fleet_of(choice, replace(CLASS, power_watts=None))
+    (_, decisions), (finding,) = choose([unknown], ARTIFACTS, {}, ())
+    assert decisions == ()
+    why = "the class has no `powerWatts`"
+    assert finding.message.endswith(f"`small`: {why}; `fast`: {why}; `good`: {why}.")

@@ -19,6 +19,7 @@ from compiler.artifact.evaluation import texts
 from compiler.artifact.making.pace import Pace
 from compiler.artifact.measuring.gates import held
 from compiler.artifact.process import Failed
+from compiler.artifact.store import cache
 from compiler.artifact.store.store import Store, Stored
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -127,7 +128,11 @@ class _Building:
 
     def _folders(self, stack: contextlib.ExitStack) -> Callable[[str, Stored], Path]:
         """Lays an artifact out in a scratch folder, which is made when the first one is asked for."""
-        scratch = functools.cache(lambda: stack.enter_context(self.store.scratch()))
+
+        @functools.cache
+        def scratch() -> Path:
+            cache.sweep(self.store)  # What a killed run left.
+            return stack.enter_context(self.store.scratch())
 
         def folder(name: str, stored: Stored) -> Path:
             path: Path = scratch() / name

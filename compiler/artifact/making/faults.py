@@ -33,11 +33,16 @@ def refused(action: Action, number: int, fault: Fault) -> Diagnostic:
         f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` failed on `{action.model.id}`: "
         f"{fault.reason}{log}",
         step.place,
-        help=_install(step) if fault.code == Code.CONVERTER_MISSING.name else _UNSUITABLE,
+        help=_install(step) if fault.code == Code.CONVERTER_MISSING.name else _HELP.get(fault.code, _UNSUITABLE),
     )
 
 
 _UNSUITABLE = "The recipe does not suit this model. Nothing was written."
+_HELP = {
+    Code.STEP_FAILED.name: "Nothing was written. A process that was killed usually wanted more memory than there was.",
+    Code.NON_FINITE_WEIGHTS.name: "The model is broken: export it anew. Nothing was written.",
+    Code.BAD_CALIBRATION_DATA.name: 'Each line is an object with a string `text`: {"text": "…"}. Nothing was written.',
+}
 
 
 def _install(step: Step) -> str:

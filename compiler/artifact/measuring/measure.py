@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -179,11 +179,18 @@ def _measured(value: Mapping[str, Any], beside: Beside) -> Measured:
     original = _figures(value["original"])
     if "failed" in value:
         return Measured(None, original, failed=value["failed"])
-    figures = _figures(value["figures"])
+    figures = {name: _sure(name, figure, value["samples"]) for name, figure in _figures(value["figures"]).items()}
     if beside.unknown:
         figures = {name: figure for name, figure in figures.items() if not METRICS[name].compared}
     golden = value["golden"]
     return Measured(Quality(value["samples"], figures, beside.baseline), original, golden and _golden(golden))
+
+
+def _sure(name: str, figure: Figure, samples: Mapping[str, int]) -> Figure:
+    """The figure, without an interval when the sample is too small for one, however alike its parts are."""
+    metric = METRICS[name]
+    few = metric.sample is not None and samples.get(metric.sample, 0) < metric.enough
+    return replace(figure, low=None, high=None) if few else figure
 
 
 def _figures(value: Mapping[str, list[float | None]]) -> dict[str, Figure]:
