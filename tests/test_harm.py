@@ -112,7 +112,7 @@ def test_full_disk(hello: Path, size: str) -> None:
         'code=$?; find "$1/out" -type f; exit $code'
     )
     done = _in_own_mounts(script, str(hello))
-    assert done.returncode == 1
+    assert done.returncode == 5
     assert "SLM903 disk-full" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -128,6 +128,6 @@ def test_full_disk_of_the_store(hello: Path, size: str) -> None:
     )
     done = _in_own_mounts(script, str(hello))
     assert done.stdout == ""
-    assert done.returncode == 1
+    assert done.returncode == 5
     assert "SLM903 disk-full" in done.stderr
     assert generated(hello) == {}

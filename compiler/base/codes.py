@@ -136,7 +136,7 @@ class Code(Enum):
     # 9xx: the machine
     CANNOT_READ = "SLM901", "cannot-read", _ERROR, "File cannot be read"
     CANNOT_WRITE = "SLM902", "cannot-write", _ERROR, "File cannot be written"
-    DISK_FULL = "SLM903", "disk-full", _ERROR, "Disk is full"
+    DISK_FULL = "SLM903", "disk-full", _ERROR, "Disk is full", Exit.BUILD_FAILED
     NO_GIT = "SLM904", "no-git", _ERROR, "Git cannot be used"
     INTERNAL = "SLM999", "internal-error", _ERROR, "Internal error of slmc", Exit.BUILD_FAILED
 
