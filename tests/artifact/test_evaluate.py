@@ -169,3 +169,14 @@ def test_a_candidate_over_another_vocabulary_cannot_be_compared(tmp_path: Path) 
     assert result["candidates"] == [
         {"failed": "it gives logits for 8 tokens, and what it is compared with for 32"},
     ]
+
+
+def test_a_candidate_without_logits_fails_with_that_reason(tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path / "original")
+    part = tiny.write(tmp_path / "part")
+    model = onnx.load(part / "model.onnx")
+    del model.graph.output[0]
+    onnx.save(model, part / "model.onnx")
+    data = tiny.write_texts(tmp_path / "data.jsonl", tiny.some_texts())
+    found = evaluate("text-generation", Request(folder, (part,), data, 10**6, 1))
+    assert found["candidates"] == [{"failed": "ValueError: it has no output `logits`, which text generation needs"}]

@@ -23,6 +23,8 @@ class Decoder:
         self._session = runtime.open_session(folder / graph_file(folder), runtime.options(level, threads))
         self._inputs = {value.name: value for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]
+        if "logits" not in self._outputs:
+            raise ValueError("it has no output `logits`, which text generation needs")
 
     def empty_cache(self) -> Cache:
         found = {}
