@@ -15,6 +15,12 @@ BlockSize = Annotated[
 ]
 
 
+PerChannel = Annotated[bool, Field(description="One scale for each output channel: same size, better quality.")]
+ReduceRange = Annotated[
+    bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow (SLM603).")
+]
+
+
 class CalibrateSpec(Spec):
     """Texts that a step runs the model on, to see what its values are like."""
 
@@ -28,12 +34,8 @@ class QuantizeDynamicStep(Spec):
 
     kind: Literal["quantize"]
     scheme: Literal["int8-dynamic"]
-    per_channel: Annotated[bool, Field(description="One scale for each output channel: same size, better quality.")] = (
-        True
-    )
-    reduce_range: Annotated[
-        bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow (SLM603).")
-    ] = False
+    per_channel: PerChannel = True
+    reduce_range: ReduceRange = False
     embeddings: Annotated[
         Literal["keep", "int8"], Field(description="What becomes of the table of token embeddings.")
     ] = "int8"
@@ -63,12 +65,8 @@ class QuantizeStaticStep(Spec):
         Literal["int8", "int16"],
         Field(description="`int16` loses far less, but ONNX Runtime's CPU kernels hardly gain from it."),
     ] = "int8"
-    per_channel: Annotated[bool, Field(description="One scale for each output channel: same size, better quality.")] = (
-        True
-    )
-    reduce_range: Annotated[
-        bool, Field(description="7-bit weights: for x86 without VNNI, whose 8-bit products overflow (SLM603).")
-    ] = False
+    per_channel: PerChannel = True
+    reduce_range: ReduceRange = False
     embeddings: Annotated[
         Literal["keep", "int8"], Field(description="What becomes of the table of token embeddings.")
     ] = "int8"

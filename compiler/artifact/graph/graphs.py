@@ -47,14 +47,6 @@ def move(model: Path, path: Path) -> None:
     files.move(model, path)
 
 
-def has_external_data(model: Path) -> bool:
-    return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors(load(model, weights=False)))
-
-
-def is_large(model: Path) -> bool:
-    return weight_bytes(load(model, weights=False)) > LARGEST_SINGLE_FILE
-
-
 def all_graphs(graph: Any) -> Iterator[Any]:
     """The graph and the graphs inside its nodes."""
     yield graph
