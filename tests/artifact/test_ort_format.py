@@ -19,6 +19,7 @@ from compiler.artifact.store.store import Store
 from compiler.fleet.graph import Recipe, Step
 from tests.artifact import encoder_graph, tiny
 from tests.artifact.building import built
+from tests.artifact.generating import generated
 from tests.artifact.stepping import applied
 from tests.values import MODEL, PLACE
 
@@ -160,15 +161,7 @@ def test_an_artifact_in_it_is_built_and_measured(workspace: Path, store: Store, 
 
 @pytest.mark.slow
 def test_onnxruntime_genai_generates_from_it(example: Path, tmp_path: Path) -> None:
-    genai = pytest.importorskip("onnxruntime_genai")
     applied("ort-format", {}, example / "model.onnx", tmp_path / "a")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "a" / name).write_bytes((example / name).read_bytes())
-    loaded = genai.Model(str(tmp_path / "a"))
-    tokenizer, parameters = genai.Tokenizer(loaded), genai.GeneratorParams(loaded)
-    parameters.set_search_options(max_length=24)
-    generator = genai.Generator(loaded, parameters)
-    generator.append_tokens(tokenizer.encode("The import statement"))
-    while not generator.is_done():
-        generator.generate_next_token()
-    assert "statement" in tokenizer.decode(generator.get_sequence(0))
+    assert "statement" in generated(tmp_path / "a", "The import statement")

@@ -19,6 +19,7 @@ from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.steps.table import STEPS
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from tests.artifact import encoder_graph, tiny
+from tests.artifact.generating import generated
 from tests.artifact.stepping import chained
 
 OPTIMIZE = {"name": "optimize", "parameters": {"level": "extended"}}
@@ -228,15 +229,7 @@ def test_versions_cover_the_table() -> None:
 def test_onnxruntime_genai_generates_from_what_was_made(
     model: Path, tmp_path: Path, steps: tuple[dict[str, Any], ...]
 ) -> None:
-    genai = pytest.importorskip("onnxruntime_genai")
     make(model, tmp_path / "a", *steps)
     for name in ("genai_config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "a" / name).write_bytes((model / name).read_bytes())
-    loaded = genai.Model(str(tmp_path / "a"))
-    tokenizer, parameters = genai.Tokenizer(loaded), genai.GeneratorParams(loaded)
-    parameters.set_search_options(max_length=24)
-    generator = genai.Generator(loaded, parameters)
-    generator.append_tokens(tokenizer.encode("The import statement"))
-    while not generator.is_done():
-        generator.generate_next_token()
-    assert "statement" in tokenizer.decode(generator.get_sequence(0))
+    assert "statement" in generated(tmp_path / "a", "The import statement")

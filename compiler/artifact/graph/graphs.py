@@ -41,12 +41,6 @@ def write(model: Any, path: Path) -> None:
     files.write(path, model.SerializeToString(deterministic=True))
 
 
-def move(model: Path, path: Path) -> None:
-    if data_file(model).exists():
-        files.move(data_file(model), data_file(path))
-    files.move(model, path)
-
-
 def all_graphs(graph: Any) -> Iterator[Any]:
     """The graph and the graphs inside its nodes."""
     yield graph
