@@ -18,10 +18,12 @@ from compiler.plan.planner import Tools
 
 @dataclass(frozen=True, slots=True)
 class LockedArtifact:
-    """An artifact with the digests of what it was made from and measured on."""
+    """An artifact with the digests of what it was made from and measured on, and the task that it was made for: empty
+    where an older slmc wrote the lock."""
 
     artifact: Artifact
     source: str
+    task: str
     steps: str
     evaluation: str
 
@@ -63,7 +65,9 @@ def baseline(lock: Lock) -> Baseline:
     """What the planner needs to know of the last compile."""
     return Baseline(
         {
-            name: Locked(entry.artifact.key, entry.source, entry.steps, entry.evaluation, entry.artifact.digest)
+            name: Locked(
+                entry.artifact.key, entry.source, entry.task, entry.steps, entry.evaluation, entry.artifact.digest
+            )
             for name, entry in lock.artifacts.items()
         }
     )
@@ -99,6 +103,7 @@ def make(of: Made, committed: Committed, kept: Lock | None = None) -> Lock:
         action.name: LockedArtifact(
             replace(artifacts.artifacts[action.name], speed=None, built=False),
             action.source.digest,
+            action.model.task,
             digests.of_value(list(action.inputs.steps)),
             action.source.evaluation,
         )

@@ -80,7 +80,12 @@ def _dump_artifact(entry: LockedArtifact) -> dict[str, Any]:
         "recipe": artifact.recipe,
         "key": artifact.key,
         "digest": artifact.digest,
-        "inputs": {"source": entry.source, "steps": entry.steps, "evaluation": entry.evaluation},
+        "inputs": {
+            "source": entry.source,
+            "steps": entry.steps,
+            "evaluation": entry.evaluation,
+            **({"task": entry.task} if entry.task else {}),
+        },
         "files": [plain(file) for file in artifact.files],
         "shape": plain(artifact.shape),
         "quality": evidence.dump_quality(artifact.quality),
@@ -151,7 +156,8 @@ def _load_artifact(name: str, entry: dict[str, Any]) -> LockedArtifact:
         held_gates={gate: evidence.number(limit) for gate, limit in entry["heldGates"].items()},
     )
     inputs = entry["inputs"]
-    return LockedArtifact(artifact, *(_digest(inputs[what]) for what in ("source", "steps", "evaluation")))
+    source, steps, evaluation = (_digest(inputs[what]) for what in ("source", "steps", "evaluation"))
+    return LockedArtifact(artifact, source, evidence.text(inputs.get("task", "")), steps, evaluation)
 
 
 def _file(entry: dict[str, Any]) -> File:

@@ -21,6 +21,7 @@ class Reason(Enum):
     UNCHANGED = "unchanged"
     NEW = "not in the lock"
     SOURCE = "the model's files changed"
+    TASK = "the model's task changed"
     RECIPE = "the recipe's steps changed"
     TOOLS = "the tools' versions changed"
     EVALUATION = "the evaluation data changed"
@@ -31,6 +32,8 @@ class BuildKey:
     """Everything that shapes an artifact's bytes. Its digest is the artifact's key."""
 
     source: str
+    task: str
+    """Weights that lie alone become another graph for each task."""
     steps: tuple[Mapping[str, Any], ...]
     """Per step: kind, version and all parameters, as plain JSON values."""
     tools: Mapping[str, str]
@@ -42,15 +45,24 @@ class BuildKey:
 
     def after(self, count: int) -> str:
         """The key of what the first `count` steps make. Recipes that begin alike share these."""
-        return digests.of_value({"source": self.source, "steps": list(self.steps[:count]), "tools": dict(self.tools)})
+        return digests.of_value(
+            {
+                "source": self.source,
+                "task": self.task,
+                "steps": list(self.steps[:count]),
+                "tools": dict(self.tools),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What the last lock knows of one artifact: the digests its Reason is found from."""
+    """What the last lock knows of one artifact, to find its Reason from: digests, and the task, which is empty where
+    the lock does not say it."""
 
     key: str
     source: str
+    task: str
     steps: str
     evaluation: str
     digest: str

@@ -41,10 +41,10 @@ def step_name(kind: str, parameters: Mapping[str, Any]) -> str:
     return f"{kind}/{variant}" if variant else kind
 
 
-def build_key(model: ModelSource, recipe: Recipe, inputs: Inputs, tools: Tools) -> BuildKey:
-    return BuildKey(
-        model.digest, tuple(_step_key(step, inputs.files, tools) for step in recipe.steps), dict(tools.libraries)
-    )
+def build_key(model: Model, recipe: Recipe, inputs: Inputs, tools: Tools) -> BuildKey:
+    """`inputs` has to have the model."""
+    steps = tuple(_step_key(step, inputs.files, tools) for step in recipe.steps)
+    return BuildKey(inputs.models[model.id].digest, model.task, steps, dict(tools.libraries))
 
 
 def _step_key(step: Step, files: Mapping[str, str], tools: Tools) -> Mapping[str, Any]:
@@ -60,7 +60,7 @@ def _wanted(fleets: Iterable[Fleet]) -> dict[str, tuple[Model, Recipe]]:
 
 def _action(name: str, model: Model, recipe: Recipe, inputs: Inputs, baseline: Baseline, tools: Tools) -> Action:
     source = inputs.models[model.id]
-    key = build_key(source, recipe, inputs, tools)
+    key = build_key(model, recipe, inputs, tools)
     locked = baseline.artifacts.get(name)
     reason = _reason(locked, key, source)
     verb = Verb.KEEP if reason is Reason.UNCHANGED else Verb.BUILD
@@ -73,6 +73,8 @@ def _reason(locked: Locked | None, inputs: BuildKey, source: ModelSource) -> Rea
         return Reason.NEW
     if locked.source != inputs.source:
         return Reason.SOURCE
+    if locked.task and locked.task != inputs.task:
+        return Reason.TASK
     if locked.steps != digests.of_value(list(inputs.steps)):
         return Reason.RECIPE
     if locked.evaluation != source.evaluation:

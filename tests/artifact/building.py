@@ -67,5 +67,7 @@ def facts(artifact: Artifact) -> Artifact:
 def lock_of(workspace: Path, artifact: Artifact, recipe: Recipe, **changes: Any) -> dict[str, Locked]:
     [action] = planned(workspace, recipe).actions
     steps = digests.of_value(list(action.inputs.steps))
-    locked = Locked(action.key, action.source.digest, steps, action.source.evaluation, artifact.digest)
+    locked = Locked(
+        action.key, action.source.digest, action.model.task, steps, action.source.evaluation, artifact.digest
+    )
     return {action.name: replace(locked, **changes)}

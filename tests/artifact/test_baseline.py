@@ -29,7 +29,9 @@ def compiled(workspace: Path, store: Store, recipe: Recipe, last: Artifacts, ver
     locked = {}
     if action.name in last.artifacts:
         known = last.artifacts[action.name]
-        locked[action.name] = Locked(known.key, action.source.digest, "", action.source.evaluation, known.digest)
+        locked[action.name] = Locked(
+            known.key, action.source.digest, action.model.task, "", action.source.evaluation, known.digest
+        )
     artifacts, diagnostics = build(
         planned(workspace, recipe, model=model, locked=locked), workspace, store, lambda _: None, last
     )

@@ -8,21 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.artifact.making.build import build
 from compiler.artifact.store.store import Store
 from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Recipe, Step, StepFile
 from compiler.plan.actions import Baseline
 from compiler.plan.planner import Tools, plan
-from tests.artifact import tiny
+from tests.artifact import tiny, tiny_bert
 from tests.artifact.building import INT4, OPTIMIZE, SMALL, TOOLS, built
+from tests.artifact.tiny_encoder import write_labelled
 from tests.values import MODEL, PLACE, RUN, fleet_of
 
+WITHOUT_FILES = Recipe("r", (OPTIMIZE, INT4), (), PLACE)
 WITH_FILES = Recipe("r", (OPTIMIZE, replace(INT4, files=(StepFile("calibrate.data", "data/steps", PLACE),))), (), PLACE)
 
 
-def _keys(workspace: Path, recipe: Recipe = SMALL, tools: Tools = TOOLS) -> list[str]:
+def _keys(workspace: Path, recipe: Recipe = SMALL, tools: Tools = TOOLS, task: str = "text-generation") -> list[str]:
     """Of the results of each step."""
-    fleets = [fleet_of(replace(RUN, recipe=recipe))]
+    fleets = [fleet_of(replace(RUN, recipe=recipe, model=replace(MODEL, task=task)))]
     sources, diagnostics = fingerprint(workspace, workspace / "no-store", fleets, {})
     assert diagnostics == []
     [action] = plan(fleets, sources, Baseline(), tools).actions
@@ -103,6 +106,33 @@ def test_versions_of_steps_and_of_every_library(workspace: Path) -> None:
     assert {"onnx", "onnxruntime", "numpy", "slmc-artifact"} <= TOOLS.libraries.keys()
     for tools in (newer, *libraries):
         assert _keys(workspace, tools=tools) != before
+
+
+def test_the_task_since_weights_become_another_graph_for_each(workspace: Path) -> None:
+    tasks = ("text-generation", "embeddings", "text-classification")
+    ways = [_keys(workspace, WITHOUT_FILES, task=task) for task in tasks]
+    assert len({key for way in ways for key in way}) == len(tasks) * 2
+
+
+@pytest.mark.slow
+def test_one_folder_for_two_tasks_gives_two_artifacts(tmp_path: Path, store: Store) -> None:
+    workspace = tmp_path / "workspace"
+    labels = {"0": "bad", "1": "good"}
+    tiny_bert.write(workspace / MODEL.source, tiny_bert.weights(labels=2), id2label=labels)
+    (workspace / MODEL.evaluation_data).parent.mkdir()
+    write_labelled(workspace / MODEL.evaluation_data, [(f"w{n} w{n + 1} w{n + 2}", n % 2) for n in range(30)])
+    models = [
+        replace(MODEL, name="vectors", task="embeddings"),
+        replace(MODEL, name="labels", task="text-classification"),
+    ]
+    fleets = [fleet_of(replace(RUN, recipe=SMALL, model=model)) for model in models]
+    sources, _ = fingerprint(workspace, workspace / "no-store", fleets, {})
+    artifacts, diagnostics = build(plan(fleets, sources, Baseline(), TOOLS), workspace, store, lambda line: None)
+    assert diagnostics == []
+    measured = {name: set(artifact.quality.samples) for name, artifact in artifacts.artifacts.items()}
+    assert measured == {"labels-1.4.0-small": {"texts"}, "vectors-1.4.0-small": {"texts"}}
+    assert "accuracy" in artifacts.artifacts["labels-1.4.0-small"].quality.figures
+    assert "cosineMean" in artifacts.artifacts["vectors-1.4.0-small"].quality.figures
 
 
 def test_names_are_no_part_of_it(workspace: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from compiler.lock.lock import Committed, Lock, Made, baseline, from_lock, locke
 from compiler.lock.text import dump, read
 from compiler.plan.actions import Baseline, Plan, Reason
 from compiler.plan.planner import Tools, plan
-from tests.values import ARTIFACT, FLEET, MODEL, MODEL_SOURCE, ORIGINAL, artifacts_of, digest
+from tests.values import ARTIFACT, FLEET, MODEL, MODEL_SOURCE, ORIGINAL, RUN, artifacts_of, digest, fleet_of
 
 TOOLS = Tools({"optimize": 1, "quantize/int4": 1}, {"onnxruntime": "1.32.0"})
 DECISION = Decision(
@@ -72,6 +73,26 @@ def test_other_versions_of_the_tools_are_no_obstacle() -> None:
     assert diagnostics == []
     assert artifacts.artifacts == {ARTIFACT.name: replace(ARTIFACT, held_gates={"tokensPerSecond.min": 20.0})}
     assert artifacts.originals == {ORIGINAL.model: ORIGINAL}
+
+
+def test_another_task_makes_the_lock_outdated() -> None:
+    other = fleet_of(replace(RUN, model=replace(MODEL, task="embeddings")))
+    changed = plan([other], Inputs({MODEL.id: MODEL_SOURCE}), baseline(lock()), TOOLS)
+    _, (finding,) = from_lock(changed, lock())
+    assert (finding.code, finding.message) == (
+        Code.LOCK_OUTDATED,
+        "Artifact `assistant-1.4.0-int4` has to be built: the model's task changed.",
+    )
+
+
+def test_a_lock_that_does_not_say_the_task_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "slmc.lock"
+    data = json.loads(dump(lock()))
+    del data["artifacts"][ARTIFACT.name]["inputs"]["task"]
+    path.write_text(json.dumps(data))
+    found, diagnostics = read(path)
+    assert (diagnostics, [entry.task for entry in found.artifacts.values()]) == ([], [""])
+    assert [action.reason for action in planned(baseline(found)).actions] == [Reason.TOOLS]
 
 
 def test_changed_source_makes_the_lock_outdated() -> None:

@@ -27,7 +27,8 @@ def locked(action: Action, **changes: str) -> Baseline:
     """The lock that a compile of `action` would have left, with some digests changed."""
     from compiler.base import digests
 
-    entry = Locked(action.key, MODEL_SOURCE.digest, digests.of_value(list(STEPS)), MODEL_SOURCE.evaluation, digest("c"))
+    steps = digests.of_value(list(STEPS))
+    entry = Locked(action.key, MODEL_SOURCE.digest, MODEL.task, steps, MODEL_SOURCE.evaluation, digest("c"))
     return Baseline({action.name: replace(entry, **changes)})
 
 
@@ -35,6 +36,7 @@ def test_new_artifact_has_everything_in_its_key() -> None:
     action = planned()
     assert (action.verb, action.reason, action.name) == (Verb.BUILD, Reason.NEW, "assistant-1.4.0-int4")
     assert action.inputs.source == MODEL_SOURCE.digest
+    assert action.inputs.task == MODEL.task
     assert action.inputs.steps == STEPS
     assert action.inputs.tools == {"onnxruntime": "1.32.0"}
 
@@ -49,6 +51,9 @@ def test_unchanged_artifact_is_kept() -> None:
     ("changes", "reason"),
     [
         ({"source": digest("0")}, Reason.SOURCE),
+        ({"task": "embeddings"}, Reason.TASK),
+        ({"task": "embeddings", "steps": digest("0")}, Reason.TASK),
+        ({"task": "", "key": digest("0")}, Reason.TOOLS),
         ({"steps": digest("0")}, Reason.RECIPE),
         ({"evaluation": digest("0")}, Reason.EVALUATION),
         ({"key": digest("0")}, Reason.TOOLS),

@@ -20,7 +20,14 @@ CLASSIFIER = replace(MODEL, name="mood", task="text-classification", evaluation_
 
 def action(model: Model) -> Action:
     return Action(
-        Verb.KEEP, Reason.UNCHANGED, f"{model.name}-1.4.0-int4", model, RECIPE, MODEL_SOURCE, BuildKey("", (), {}), None
+        Verb.KEEP,
+        Reason.UNCHANGED,
+        f"{model.name}-1.4.0-int4",
+        model,
+        RECIPE,
+        MODEL_SOURCE,
+        BuildKey("", "", (), {}),
+        None,
     )
 
 

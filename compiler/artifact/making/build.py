@@ -114,7 +114,13 @@ class _Building:
             return
         with contextlib.ExitStack() as stack:
             bench = Bench(
-                actions[0].model, source.folder, self.workspace, self.store, self._folders(stack), self.progress
+                actions[0].model,
+                source.folder,
+                self.workspace,
+                self.store,
+                self._folders(stack),
+                self.progress,
+                source.made,
             )
             measured = self._qualities(bench, actions)
             if not measured:

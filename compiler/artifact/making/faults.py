@@ -11,7 +11,6 @@ from compiler.artifact.store.store import Remark
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes
-from compiler.fleet.graph import Step
 from compiler.plan.actions import Action
 from compiler.plan.planner import step_name
 
@@ -33,7 +32,9 @@ def refused(action: Action, number: int, fault: Fault) -> Diagnostic:
         f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` failed on `{action.model.id}`: "
         f"{fault.reason}{log}",
         step.place,
-        help=_install(step) if fault.code == Code.CONVERTER_MISSING.name else _HELP.get(fault.code, _UNSUITABLE),
+        help=install(step.parameters["format"])
+        if fault.code == Code.CONVERTER_MISSING.name
+        else _HELP.get(fault.code, _UNSUITABLE),
     )
 
 
@@ -45,8 +46,9 @@ _HELP = {
 }
 
 
-def _install(step: Step) -> str:
-    return f"`slmc converters install {step.parameters['format']}` makes it, once for all workspaces of this store."
+def install(converter: str) -> str:
+    """What to do about a converter that is not installed."""
+    return f"`slmc converters install {converter}` makes it, once for all workspaces of this store."
 
 
 def no_room(action: Action, shortage: Shortage, store: Path) -> Diagnostic:

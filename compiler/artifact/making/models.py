@@ -14,7 +14,9 @@ from typing import Any
 from compiler.artifact.artifact import Shape
 from compiler.artifact.configuration import DEFAULT_GRAPH
 from compiler.artifact.evaluation import texts
-from compiler.artifact.measuring.packaged import DATA, package
+from compiler.artifact.making.carried import carried
+from compiler.artifact.making.faults import install
+from compiler.artifact.measuring.packaged import DATA, PACKAGER, package, packager
 from compiler.artifact.model.checkpoint import WEIGHTS
 from compiler.artifact.process import Failed, run
 from compiler.artifact.store import exports, layout
@@ -27,12 +29,7 @@ from compiler.fleet.packages import source_folder
 from compiler.fleet.sources import SourceFile
 from compiler.plan.actions import Action
 
-_PACKAGED = "packaged in float32"
 INSPECT_VERSION = 3
-_READMES = ("readme", "readme.md", "readme.txt", "readme.rst")
-"""Files for people stay behind, except licences and notices: most licences want them to go along."""
-
-
 _FORMATS_FROM_ONNX = ("openvino",)
 
 _ENCODERS = "a folder with `model.onnx` and `tokenizer.json`, or one as Hugging Face lays it out"
@@ -57,6 +54,8 @@ class Source:
     data: tuple[str, ...]
     shape: Shape
     checkpoint: Path | None = None
+    made: str = ""
+    """What made the graph, with its version; empty for a model that came with one, and for weights alone."""
 
     def start(self, recipe: Recipe) -> tuple[Path, Path]:
         """What the recipe's first step gets: the file, and the model's folder. Of a Hugging Face folder with shards the
@@ -72,8 +71,7 @@ class Source:
 
     def carried(self) -> list[SourceFile]:
         """The files that go into every artifact as they are: what a device loads beside the graph."""
-        weights = {self.graph, *self.data}
-        return [f for f in self.files if f.name not in weights and f.name.lower() not in _READMES]
+        return carried(self.files, self.graph, self.data)
 
     def size(self) -> int:
         """Bytes of the model as a device would load it unoptimized."""
@@ -117,10 +115,12 @@ class Models:
         if source is None or source.graph != WEIGHTS:
             return source, findings
         checkpoint = source.folder
-        export = self._export(action, _PACKAGED, lambda made: package(checkpoint, made, self.home))
+        made = packager()
+        export = self._export(action, made, lambda target: package(checkpoint, target, self.home))
         if isinstance(export, list):
             return None, [*findings, *(_unusable(action, problem) for problem in export)]
-        return replace(source, folder=export.folder, files=export.files, graph=DEFAULT_GRAPH, data=(DATA,)), findings
+        found = replace(source, folder=export.folder, files=export.files, made=made)
+        return replace(found, graph=DEFAULT_GRAPH, data=(DATA,)), findings
 
     def _inspect(self, action: Action) -> Source | list[Diagnostic]:
         """The model, inspected once and for all; exported when it is weights alone."""
@@ -147,7 +147,8 @@ class Models:
         if not known:
             self.store.put_record(layout.ORIGINAL, replace(label_of(action), key=key), found, None)
         checkpoint = given if "export" in found or found["model"] == WEIGHTS else None
-        return Source(folder, files, found["model"], tuple(found["data"]), Shape(**found["shape"]), checkpoint)
+        made = f"export {exports.EXPORT_VERSION}" if "export" in found else ""
+        return Source(folder, files, found["model"], tuple(found["data"]), Shape(**found["shape"]), checkpoint, made)
 
     def _export(self, action: Action, what: str, build: exports.Build) -> exports.Export | list[dict[str, str]]:
         source = action.source.digest
@@ -158,7 +159,8 @@ class Models:
             return exports.make(self.store, source, what, build)
         except Failed as error:
             refuse_full_disk(self.store, action)
-            return [{"code": "UNSUPPORTED_MODEL", "message": f"No graph can be built from its weights: {error}."}]
+            why = str(error).removesuffix(".")
+            return [{"code": "UNSUPPORTED_MODEL", "message": f"No graph can be built from its weights: {why}."}]
 
 
 def reads_checkpoint(recipe: Recipe) -> bool:
@@ -197,9 +199,8 @@ def refuse_full_disk(store: Store, action: Action) -> None:
 
 
 def _unusable(action: Action, problem: Mapping[str, str]) -> Diagnostic:
-    return Diagnostic(
-        Code[problem["code"]],
-        problem["message"],
-        action.model.place,
-        help=f"`source` is {_FOLDERS[action.model.task]}. `{action.model.source}` is not one as it is.",
-    )
+    if problem["code"] == Code.CONVERTER_MISSING.name:
+        help = install(PACKAGER)
+    else:
+        help = f"`source` is {_FOLDERS[action.model.task]}. `{action.model.source}` is not one as it is."
+    return Diagnostic(Code[problem["code"]], problem["message"], action.model.place, help=help)

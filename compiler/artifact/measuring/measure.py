@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from compiler.artifact.artifact import SOURCE, Answer, Figure, Golden, Quality, Speed
 from compiler.artifact.converters import environment
+from compiler.artifact.converters.formats import RUNTIMES, converted
 from compiler.artifact.evaluation.metrics import METRICS
 from compiler.artifact.measuring import machine
 from compiler.artifact.measuring.beside import Beside
@@ -58,6 +59,8 @@ class Bench:
     store: Store
     folder: Folder
     progress: Callable[[str], None]
+    made: str = ""
+    """What made the original's graph, with its version; empty for a model that came with one."""
 
     def qualities(self, wanted: list[Wanted]) -> tuple[dict[str, Measured], list[Diagnostic]]:
         """Quality of artifacts of one model, by name; none when the data is too little to measure on.
@@ -68,7 +71,7 @@ class Bench:
         found: dict[str, Measured] = {}
         diagnostics: list[Diagnostic] = []
         for one in wanted:
-            value, findings = self.store.record(layout.EVALUATION, _evaluation_key(one))
+            value, findings = self.store.record(layout.EVALUATION, _evaluation_key(one, self.made))
             diagnostics += findings
             if value is not None:
                 found[one.action.name] = _measured(value, one.beside)
@@ -100,7 +103,7 @@ class Bench:
         for one, result in zip(missing, results, strict=False):
             value = {"samples": samples, "original": original, **result}
             if "failed" not in result:
-                label = _label(one.action, _evaluation_key(one))
+                label = _label(one.action, _evaluation_key(one, self.made))
                 self.store.put_record(layout.EVALUATION, label, value, one.stored.digest)
             measured[one.action.name] = _measured(value, one.beside)
         return measured
@@ -136,7 +139,7 @@ class Bench:
 
     def known_speed(self, action: Action, digest: str | None) -> tuple[Speed | None, list[Diagnostic]]:
         """Speed of the artifact with this digest, or of the original (None), as the store has it for this machine."""
-        value, diagnostics = self.store.record(layout.SPEED, _speed_key(action, digest))
+        value, diagnostics = self.store.record(layout.SPEED, self._speed_key(action, digest))
         return (None if value is None else _speed(value)), diagnostics
 
     def measure_speed(self, action: Action, stored: Stored | None) -> Speed:
@@ -146,12 +149,13 @@ class Bench:
         folder = self.folder(action.name, stored) if stored else self.original
         measured = run("speed", {"folder": str(folder), "threads": machine.threads(), "task": self.model.task})
         value = measured | {"host": machine.label()}
-        self.store.put_record(layout.SPEED, _label(action, _speed_key(action, digest)), value, digest)
+        self.store.put_record(layout.SPEED, _label(action, self._speed_key(action, digest)), value, digest)
         return _speed(value)
 
-
-def _speed_key(action: Action, digest: str | None) -> str:
-    return digests.of_value(["speed", SPEED_VERSION, digest or action.source.digest, machine.label()])
+    def _speed_key(self, action: Action, digest: str | None) -> str:
+        """The machine's label has the version of onnxruntime; what else made an artifact is in its digest."""
+        subject = digest or [action.source.digest, self.made]
+        return digests.of_value(["speed", SPEED_VERSION, subject, action.model.task, machine.label()])
 
 
 def _speed(value: Mapping[str, Any]) -> Speed:
@@ -163,11 +167,20 @@ def _reference(one: Wanted) -> str:
     return one.beside.baseline if one.beside.stored else SOURCE
 
 
-def _evaluation_key(one: Wanted) -> str:
-    """Everything that the figures depend on, except the processor: they are rounded."""
+def _evaluation_key(one: Wanted, made: str) -> str:
+    """Everything that the figures depend on, except the processor: they are rounded. `made` is the Bench's."""
     source, tools = one.action.source, dict(one.action.inputs.tools) | {"tokenizers": version("tokenizers")}
     subject = [one.stored.digest, _reference(one), one.action.model.task]
-    return digests.of_value(["evaluation", EVALUATOR_VERSION, subject, source.digest, source.evaluation, tools])
+    runtimes = [_runtime(stored) for stored in (one.stored, one.beside.stored)]
+    original = [source.digest, made]
+    return digests.of_value(["evaluation", EVALUATOR_VERSION, subject, runtimes, original, source.evaluation, tools])
+
+
+def _runtime(stored: Stored | None) -> str | None:
+    """Of what another runtime than onnxruntime runs, the digest of the packages that have it."""
+    name = converted(file.name for file in stored.files) if stored else None
+    converter = RUNTIMES.get(PurePosixPath(name).suffix) if name else None
+    return environment.digest(converter) if converter else None
 
 
 def _label(action: Action, key: str) -> Label:

@@ -9,9 +9,20 @@ from compiler.artifact.converters import environment
 from compiler.artifact.measuring import machine
 from compiler.artifact.model.checkpoint import WEIGHTS
 from compiler.artifact.process import run
+from compiler.artifact.steps.package import genai
 from compiler.base import files
 
 DATA = f"{DEFAULT_GRAPH}.data"
+PACKAGER = "genai"
+"""The converter whose environment has the packager."""
+
+_STEP = f"package/{PACKAGER}"
+_PRECISION = "fp32"
+
+
+def packager() -> str:
+    """What stands for the way in which `package` fills a folder: its version holds the packages of the environment."""
+    return f"{_STEP} {_PRECISION} {genai.VERSION}"
 
 
 def package(checkpoint: Path, target: Path, home: Path) -> list[dict[str, str]]:
@@ -29,8 +40,8 @@ def package(checkpoint: Path, target: Path, home: Path) -> list[dict[str, str]]:
         "converters": str(home / environment.FOLDER),
     }
     request = {
-        "name": "package/genai",
-        "parameters": {"format": "genai", "precision": "fp32"},
+        "name": _STEP,
+        "parameters": {"format": PACKAGER, "precision": _PRECISION},
         "source": str(checkpoint / WEIGHTS),
         "target": str(target),
         "bench": bench,
@@ -38,5 +49,6 @@ def package(checkpoint: Path, target: Path, home: Path) -> list[dict[str, str]]:
     made = run("step", request)
     files.remove_folder(scratch)
     if "refused" in made:
-        return [{"code": made["refused"], "message": f"{made['reason']}."}]
+        reason = made["reason"]
+        return [{"code": made["refused"], "message": f"{reason[:1].upper()}{reason[1:].removesuffix('.')}."}]
     return []

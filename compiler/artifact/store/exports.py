@@ -29,9 +29,12 @@ class Export:
     files: tuple[SourceFile, ...]
 
 
-def find(store: Store, source: str, task: str) -> Export | None:
-    """The export of the model whose source has this digest; None when there is none, or a damaged one."""
-    folder = _folder(store, source, task)
+def find(store: Store, source: str, what: str) -> Export | None:
+    """The export of the model whose source has this digest; None when there is none, or a damaged one.
+
+    `what` says which of those that a source has: the task, or what made it, with its version.
+    """
+    folder = _folder(store, source, what)
     try:
         known = json.loads((folder / _DIGESTS).read_bytes())
         found = listed(folder)
@@ -44,7 +47,7 @@ Build = Callable[[Path], list[dict[str, str]]]
 """Fills an empty folder; gives what is wrong, as `inspect` says it. Raises Failed."""
 
 
-def make(store: Store, source: str, task: str, build: Build) -> Export | list[dict[str, str]]:
+def make(store: Store, source: str, what: str, build: Build) -> Export | list[dict[str, str]]:
     """The same, made now by `build`; or what is wrong with that. Raises Failed, and Stop when the disk refuses."""
     with store.scratch() as scratch:
         made = scratch / "made"
@@ -52,11 +55,11 @@ def make(store: Store, source: str, task: str, build: Build) -> Export | list[di
         if problems := build(made):
             return problems
         files.write(made / _DIGESTS, digests.canonical(_digests(listed(made))))
-        folder = _folder(store, source, task)
+        folder = _folder(store, source, what)
         with files.refusals(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
         with store.alone():
-            if known := find(store, source, task):  # another run was quicker, and may be reading it
+            if known := find(store, source, what):  # another run was quicker, and may be reading it
                 return known
             if folder.exists():
                 files.bring(folder, scratch / "damaged")
@@ -80,8 +83,8 @@ def _all(store: Store) -> Iterator[Path]:
     yield from sorted(root.iterdir()) if root.is_dir() else []
 
 
-def _folder(store: Store, source: str, task: str) -> Path:
-    return store.root / FOLDER / f"{_short(source)}-{_short(digests.of_value([EXPORT_VERSION, source, task]))}"
+def _folder(store: Store, source: str, what: str) -> Path:
+    return store.root / FOLDER / f"{_short(source)}-{_short(digests.of_value([EXPORT_VERSION, source, what]))}"
 
 
 def _short(digest: str) -> str:

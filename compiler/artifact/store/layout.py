@@ -20,9 +20,9 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"
 
-FORMAT = 1
-"""Of an artifact's manifest and config. It is part of every artifact's key: raise it when Shape or
-the manifest changes, since that changes digests."""
+FORMAT = 2
+"""Of an artifact's manifest and config, and of which files of the model go into it as they are. It is part of every
+artifact's key: raise it when Shape, the manifest or `making.carried` changes, since that changes digests."""
 
 ARTIFACT = "application/vnd.slmc.artifact.v1"
 CONFIG = "application/vnd.slmc.artifact.config.v1+json"
