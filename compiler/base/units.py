@@ -9,6 +9,7 @@ _BYTES = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _QUANTITY = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)\s*$")
 
 
@@ -18,6 +19,14 @@ def parse_bytes(text: str) -> int:
     if not found or found[2] not in _BYTES:
         raise ValueError(f"a size is a number with one of the units {', '.join(_BYTES)}, such as 450MiB")
     return round(float(found[1]) * _BYTES[found[2]])
+
+
+def parse_duration(text: str) -> float:
+    """`500ms` → 0.5 seconds, `24h` → 86400. Raises ValueError with the units that are known."""
+    found = _QUANTITY.match(text)
+    if not found or found[2] not in _SECONDS:
+        raise ValueError(f"a time is a number with one of the units {', '.join(_SECONDS)}, such as 500ms")
+    return round(float(found[1]) * _SECONDS[found[2]], 6)
 
 
 def parse_ratio(text: str) -> float:

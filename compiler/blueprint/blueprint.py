@@ -9,6 +9,7 @@ from compiler.base.span import Span
 from compiler.blueprint.fleet_spec import FleetSpec
 from compiler.blueprint.model_spec import ModelSpec
 from compiler.blueprint.recipe_spec import RecipeSpec
+from compiler.blueprint.runtime_spec import RuntimeSpec
 from compiler.blueprint.spec import DeviceClassSpec
 from compiler.syntax.document import Document
 
@@ -52,6 +53,7 @@ class Blueprint:
     models: Mapping[str, ModelSpec]
     recipes: Mapping[str, RecipeSpec]
     device_classes: Mapping[str, DeviceClassSpec]
+    runtimes: Mapping[str, RuntimeSpec]
     fleets: Mapping[str, FleetSpec]
     places: Places
     broken: frozenset[tuple[str, str]] = frozenset()

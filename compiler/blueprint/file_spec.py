@@ -1,4 +1,4 @@
-"""One blueprint file as a pydantic model: the envelope around models, recipes, device classes and fleets."""
+"""One blueprint file as a pydantic model: the envelope around models, recipes, device classes, runtimes and fleets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from compiler.blueprint.fleet_spec import FleetSpec
 from compiler.blueprint.model_spec import ModelSpec
 from compiler.blueprint.recipe_spec import RecipeSpec
+from compiler.blueprint.runtime_spec import RuntimeSpec
 from compiler.blueprint.scalars import Name
 from compiler.blueprint.spec import DeviceClassSpec, Spec
 
@@ -24,6 +25,7 @@ class EnvelopeSpec(Spec):
     models: dict[str, Any] = {}
     recipes: dict[str, Any] = {}
     device_classes: dict[str, Any] = {}
+    runtimes: dict[str, Any] = {}
     fleets: dict[str, Any] = {}
 
 
@@ -35,6 +37,7 @@ class BlueprintSpec(Spec):
     models: Annotated[dict[Name, ModelSpec], Field(description="Models with their versions.")] = {}
     recipes: Annotated[dict[Name, RecipeSpec], Field(description="How models are optimized.")] = {}
     device_classes: Annotated[dict[Name, DeviceClassSpec], Field(description="Kinds of hardware.")] = {}
+    runtimes: Annotated[dict[Name, RuntimeSpec], Field(description="What serves models.")] = {}
     fleets: Annotated[dict[Name, FleetSpec], Field(description="Devices, and what runs on them.")] = {}
 
 
@@ -42,6 +45,7 @@ SECTIONS: dict[str, type[Spec]] = {
     "models": ModelSpec,
     "recipes": RecipeSpec,
     "deviceClasses": DeviceClassSpec,
+    "runtimes": RuntimeSpec,
     "fleets": FleetSpec,
 }
 """What the entries of each section are, by the section's key in YAML."""

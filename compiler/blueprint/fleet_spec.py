@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from compiler.blueprint.runtime_spec import LimitsSpec, ObjectivesSpec
 from compiler.blueprint.scalars import (
     ByteSize,
     ColumnUse,
@@ -15,6 +16,7 @@ from compiler.blueprint.scalars import (
     Name,
     OneOrMore,
     RelativePath,
+    RuntimeReference,
     Scalar,
     VariableName,
 )
@@ -24,6 +26,9 @@ from compiler.blueprint.spec import Spec
 class ServeSpec(Spec):
     """What serves the model on the device."""
 
+    runtime: Annotated[
+        RuntimeReference | None, Field(description="A runtime: `builtin/onnxruntime`, or one of `runtimes:`.")
+    ] = None
     image: Annotated[ImageReference | None, Field(description="For container targets, by digest.")] = None
     command: Annotated[
         list[str] | None, Field(min_length=1, description="For the systemd target: absolute program and arguments.")
@@ -78,6 +83,10 @@ class RunSpec(Spec):
         None
     )
     serve: Annotated[ServeSpec, Field(description="What serves the model on the device.")] = ServeSpec.model_construct()
+    limits: Annotated[LimitsSpec, Field(description="What the server takes on.")] = LimitsSpec.model_construct()
+    objectives: Annotated[ObjectivesSpec, Field(description="What the run is held to.")] = (
+        ObjectivesSpec.model_construct()
+    )
     environment: Annotated[dict[VariableName, str], Field(description="Environment variables of the server.")] = {}
     parameters: Annotated[dict[VariableName, Scalar], Field(description="Values for own templates.")] = {}
 
@@ -91,6 +100,8 @@ class RunOverrideSpec(Spec):
     context_length: Annotated[int | None, Field(ge=16, description="Tokens.")] = None
     memory_limit: Annotated[ByteSize | None, Field(description="Hard limit.")] = None
     serve: Annotated[ServeSpec | None, Field(description="Keys that are left out stay as they are.")] = None
+    limits: Annotated[LimitsSpec | None, Field(description="Keys that are left out stay as they are.")] = None
+    objectives: Annotated[ObjectivesSpec | None, Field(description="Keys that are left out stay as they are.")] = None
     environment: Annotated[dict[VariableName, str] | None, Field(description="Added to the run's.")] = None
     parameters: Annotated[dict[VariableName, Scalar] | None, Field(description="Added to the run's.")] = None
 

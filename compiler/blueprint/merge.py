@@ -47,6 +47,7 @@ def merge(documents: Iterable[Document]) -> tuple[Blueprint, list[Diagnostic]]:
         valid["models"],
         valid["recipes"],
         valid["deviceClasses"],
+        valid["runtimes"],
         valid["fleets"],
         Places(owners),
         frozenset(broken),

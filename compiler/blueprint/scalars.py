@@ -15,16 +15,19 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from compiler.base.units import parse_bytes, parse_ratio
+from compiler.base.units import parse_bytes, parse_duration, parse_ratio
 
 SIZE = r"^[0-9]+(\.[0-9]+)? ?([kMGT]B|[KMGT]iB|B)$"
+DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 SHARE = r"^([0-9]{1,2}(\.[0-9]+)?%|100(\.0+)?%|0(\.[0-9]+)?|1(\.0+)?)$"
 NAME = r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"
 VERSION = r"^[A-Za-z0-9][-A-Za-z0-9._+]{0,62}$"
 IMAGE = r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$"
 MODEL_REFERENCE = f"{NAME.removesuffix('$')}@{VERSION.removeprefix('^')}"
+RUNTIME_REFERENCE = f"^(builtin/)?{NAME.removeprefix('^')}"
 PATH = r"^[^\x00-\x1f\x7f\\]+$"
 DATE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"
+URL_PATH = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 COLUMN = r"^(fact\.[a-zA-Z]+|runs\..+|device\.[A-Za-z_][A-Za-z0-9_]*)$"
 
@@ -47,6 +50,16 @@ def _size(value: Any) -> int:
     if not re.fullmatch(SIZE, value):
         raise _bad_spelling("a size is a number and one of the units B, kB, MB, GB, TB, KiB, MiB, GiB, TiB: 450MiB")
     return parse_bytes(value)
+
+
+def _duration(value: Any) -> float:
+    if not isinstance(value, str):
+        raise _wrong_type("a time with its unit, such as 500ms or 24h,")
+    if not re.fullmatch(DURATION.removesuffix("$") + r"\Z", value):
+        raise _bad_spelling("a time is a number and one of the units ms, s, m, h, d: 500ms")
+    if (seconds := parse_duration(value)) == 0:
+        raise _bad_spelling("a time is more than nothing")
+    return seconds
 
 
 def _share(value: Any) -> float:
@@ -107,6 +120,9 @@ def _number_or_text(number: dict[str, Any], pattern: str, *examples: Any) -> Wit
 ByteSize = Annotated[int, BeforeValidator(_size), _text_schema(SIZE, examples=["450MiB"])]
 """Bytes."""
 
+Duration = Annotated[float, BeforeValidator(_duration), _text_schema(DURATION, examples=["500ms", "24h"])]
+"""Seconds."""
+
 Share = Annotated[
     float,
     BeforeValidator(_share),
@@ -126,10 +142,18 @@ ModelReference = Annotated[
     _spelt(MODEL_REFERENCE, "a model is named with its version, such as assistant@1.4.0"),
     _text_schema(MODEL_REFERENCE, examples=["assistant@1.4.0"]),
 ]
+RuntimeReference = Annotated[
+    str,
+    _spelt(RUNTIME_REFERENCE, "a runtime is named as it is declared, or as `builtin/NAME`"),
+    _text_schema(RUNTIME_REFERENCE, examples=["builtin/onnxruntime"]),
+]
 RelativePath = Annotated[
     str,
     _spelt(PATH, "a path is inside the workspace, with `/` between folders and without control characters"),
     _text_schema(PATH),
+]
+UrlPath = Annotated[
+    str, _spelt(URL_PATH, "a path of a URL begins with `/`: /health"), _text_schema(URL_PATH, examples=["/health"])
 ]
 DateText = Annotated[
     str,
@@ -166,6 +190,6 @@ OneOrMore = Annotated[
 """One value, or a list of them. By its discriminator a mistake gives one error, not one for each form."""
 
 __all__ = [
-    "ByteSize", "ColumnUse", "DateText", "ImageReference", "ModelReference", "Name", "OneOrMore", "RelativePath",
-    "Scalar", "Share", "VariableName", "Version",
+    "ByteSize", "ColumnUse", "DateText", "Duration", "ImageReference", "ModelReference", "Name", "OneOrMore",
+    "RelativePath", "RuntimeReference", "Scalar", "Share", "UrlPath", "VariableName", "Version",
 ]  # fmt: skip

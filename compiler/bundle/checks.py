@@ -33,6 +33,7 @@ def check_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, T
                 diagnostics += _environment(cohort, run)
                 if run.command:
                     diagnostics += _command(cohort, run)
+                diagnostics += _task(cohort, run)
                 if needs:
                     diagnostics += _needs(cohort, run, needs)
     return targets, list(dict.fromkeys(diagnostics))
@@ -59,7 +60,8 @@ def _clashes(fleet: Fleet) -> list[Diagnostic]:
 
 def _needs(cohort: Cohort, run: Run, needs: Iterable[tuple[TargetUse, str]]) -> list[Diagnostic]:
     """Where a run lacks the `image` or `command` that a target starts."""
-    has = {"image": run.image, "command": run.command}
+    installed = run.command or (run.runtime.command if run.runtime else None)
+    has = {"image": run.image, "command": installed}
     diagnostics = []
     for use, need in needs:
         if not has[need]:
@@ -70,6 +72,15 @@ def _needs(cohort: Cohort, run: Run, needs: Iterable[tuple[TargetUse, str]]) -> 
             related = ((use.place, "the target is named here"),)
             diagnostics.append(Diagnostic(Code.TARGET_NEEDS, message, place, help, related))
     return diagnostics
+
+
+def _task(cohort: Cohort, run: Run) -> list[Diagnostic]:
+    """A model that the run's runtime does not serve."""
+    if run.runtime is None or not run.runtime.tasks or run.model.task in run.runtime.tasks:
+        return []
+    message = f"`{run.runtime.name}` serves {', '.join(run.runtime.tasks)}; `{run.model.id}` is for {run.model.task}."
+    place = _place(cohort, run, "serve.runtime")
+    return [Diagnostic(Code.BAD_VALUE, message, place, "Name a runtime that serves it.")]
 
 
 def _environment(cohort: Cohort, run: Run) -> list[Diagnostic]:

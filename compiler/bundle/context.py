@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from compiler.artifact.artifact import Artifact, Artifacts
+from compiler.bundle.commands import arguments_of, command_of, limits_of
 from compiler.fit.check import Estimate, RunEstimate
-from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Run
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Run, Runtime
 
 K = TypeVar("K")
 F = TypeVar("F")
@@ -91,6 +92,18 @@ class ModelFacts:
     license: str
 
 
+@dataclass(frozen=True, slots=True)
+class RuntimeFacts:
+    """What serves a run. `live`, `ready` and `metrics` are paths on its port."""
+
+    name: str
+    live: str | None
+    ready: str | None
+    metrics: str | None
+    notify: bool
+    configuration: str | None
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class RunFacts:
     """A run with every default decided: context in tokens, memory in bytes.
@@ -110,6 +123,11 @@ class RunFacts:
     port: int
     image: str | None
     command: tuple[str, ...] | None
+    arguments: tuple[str, ...] | None
+    """For the image's entry point."""
+    runtime: RuntimeFacts | None
+    limits: Mapping[str, float]
+    objectives: Mapping[str, float]
     environment: Mapping[str, str]
     parameters: Mapping[str, Any]
 
@@ -121,7 +139,8 @@ class TargetFacts:
 
 
 FACTS: tuple[type, ...] = (
-    PrivacyFacts, FleetFacts, ClassFacts, CohortFacts, FileFacts, ArtifactFacts, ModelFacts, RunFacts, TargetFacts,
+    PrivacyFacts, FleetFacts, ClassFacts, CohortFacts, FileFacts, ArtifactFacts, ModelFacts, RuntimeFacts, RunFacts,
+    TargetFacts,
 )  # fmt: skip
 
 ARTIFACT_ROOT = "/var/lib/slmc/artifacts"
@@ -181,19 +200,25 @@ def _device_class(hardware: DeviceClass) -> ClassFacts:
 
 
 def _run(run: Run, artifact: Artifact, estimate: RunEstimate) -> RunFacts:
+    facts = _ARTIFACTS.of(artifact)
+    length = run.context_length or artifact.shape.context_length
     return RunFacts(
         name=run.name,
         model=_MODELS.of(run.model),
         recipe=run.recipe.name,
-        artifact=_ARTIFACTS.of(artifact),
+        artifact=facts,
         threads=run.threads,
-        context_length=run.context_length or artifact.shape.context_length,
+        context_length=length,
         memory_limit=run.memory_limit or estimate.default_limit,
         memory_estimate=estimate.memory,
         port=run.port,
         image=run.image,
-        command=run.command,
-        environment=dict(run.environment),
+        command=command_of(run, facts.folder, length),
+        arguments=arguments_of(run, length),
+        runtime=_RUNTIMES.of(run.runtime) if run.runtime else None,
+        limits=limits_of(run),
+        objectives=dict(run.objectives),
+        environment=dict((run.runtime.environment if run.runtime else ()) + run.environment),
         parameters=dict(run.parameters),
     )
 
@@ -217,7 +242,14 @@ def _artifact(artifact: Artifact) -> ArtifactFacts:
     )
 
 
+def _runtime(runtime: Runtime) -> RuntimeFacts:
+    return RuntimeFacts(
+        runtime.name, runtime.live, runtime.ready, runtime.metrics, runtime.notify, runtime.configuration
+    )
+
+
 _ARTIFACTS = _Made(_artifact)
 _CLASSES = _Made(_device_class)
 _MODELS = _Made(_model)
 _PRIVACY = _Made(_privacy)
+_RUNTIMES = _Made(_runtime)

@@ -10,7 +10,7 @@ from compiler.artifact.artifact import Artifacts, Golden
 from compiler.bundle.targets import Target
 from compiler.bundle.template_digests import template_digest
 from compiler.fit.check import Estimate
-from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Privacy, Run
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Privacy, Run, Runtime
 
 
 class Fingerprints:
@@ -47,10 +47,10 @@ class Fingerprints:
             run.name, model.id, model.task, model.license, run.recipe.name, artifact.digest,
             self._golden[run.artifact], run.threads,
             run.context_length, run.memory_limit, memory, run.image, run.command, run.port, run.environment,
-            run.parameters,
+            run.parameters, self._of(run.runtime) if run.runtime else b"", run.limits, run.objectives,
         )  # fmt: skip
 
-    def _of(self, shared: DeviceClass | Privacy) -> bytes:
+    def _of(self, shared: DeviceClass | Privacy | Runtime) -> bytes:
         """An object that many cohorts refer to, and that lives as long as they do."""
         key = id(shared)
         if key not in self._shared:

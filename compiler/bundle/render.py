@@ -19,6 +19,7 @@ from compiler.bundle.bundles import Bundle, Bundles, cohort_folder
 from compiler.bundle.fingerprint import Fingerprints
 from compiler.bundle.index import device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS, artifacts_json, golden_json, sums
+from compiler.bundle.serving import SERVE, serve_json
 from compiler.bundle.targets import Target, TargetFile
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Cohort, Fleet
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from compiler.bundle.context import RunFacts
     from compiler.bundle.templates import CompiledFile
 
+_OWN = ", ".join(f"`{name}`" for name in (ARTIFACTS, GOLDEN, SERVE, SUMS))
 LONGEST_NAME = 255
 """Bytes of a file's name on the usual file systems."""
 
@@ -117,6 +119,8 @@ class _Rendering:
         each = [{**seen, "run": run} for run in names["runs"]]
         own, digests = self._own_files(names["runs"], context.artifacts)
         files = dict(own)
+        if (serve := serve_json(names["runs"], names["fleet"], names["cohort"].device_class)) is not None:
+            files[SERVE] = serve
         compiled = self._of(target)
         for file in list(compiled):
             if findings := _add(file, each if file.file.per_run else [seen], files):
@@ -174,7 +178,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
                 help="A path is relative, with `/`, stays in the bundle's folder, and has no name over 255 bytes.",
             )
         ]
-    taken = _taken(path, (*files, GOLDEN, SUMS))
+    taken = _taken(path, (*files, GOLDEN, SERVE, SUMS))
     if taken is None:
         return []
     return [
@@ -182,7 +186,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
             Code.OUTPUT_CLASH,
             f"`{path}` and `{taken}` cannot stand in one bundle.",
             file.path_place,
-            help=f"Paths differ (`{ARTIFACTS}`, `{GOLDEN}`, `{SUMS}` are slmc's); with `per: run`, use `run.name`.",
+            help=f"Paths differ ({_OWN} are slmc's own); with `per: run`, use `run.name`.",
         )
     ]
 

@@ -209,6 +209,9 @@ def _own_run(run: RunFacts) -> RunFacts:
         run,
         model=replace(run.model),
         artifact=replace(run.artifact, files=files),
+        runtime=replace(run.runtime) if run.runtime else None,
+        limits=_own_mapping(run.limits, (*at, "limits")),
+        objectives=_own_mapping(run.objectives, (*at, "objectives")),
         environment=_own_mapping(run.environment, (*at, "environment")),
         parameters=_own_mapping(run.parameters, (*at, "parameters")),
     )

@@ -1,8 +1,8 @@
-"""Models and recipes as the blueprint declares them: references to them become objects."""
+"""Models, recipes and runtimes as the blueprint declares them: references to them become objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,24 +13,30 @@ from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.fleet_spec import ChoiceSpec
 from compiler.blueprint.recipe_spec import RecipeSpec
 from compiler.blueprint.step_spec import StepSpec, step_paths
-from compiler.fleet.graph import Gate, Model, Recipe, Step, StepFile
+from compiler.fleet.graph import Gate, Model, Recipe, Runtime, Step, StepFile
 from compiler.fleet.paths import normal
 from compiler.fleet.places import part
+from compiler.fleet.runtimes import runtimes_of
+
+REFERENCES = ("model", "recipe", "serve.runtime")
+"""The fields of a run that name something declared."""
 
 
 @dataclass(slots=True)
 class Declared:
-    """Looks up models and recipes by reference; each object is built once."""
+    """Looks up models, recipes and runtimes by reference; each object is built once."""
 
     blueprint: Blueprint
     models: dict[str, Model] = field(init=False)
     recipes: dict[str, Recipe] = field(init=False)
+    runtimes: dict[str, Runtime] = field(init=False)
     choices: dict[str, Recipe] = field(init=False)
     """By the text that each is written with; only those all of whose recipes are declared."""
 
     def __post_init__(self) -> None:
         self.models = {model.id: model for model in _models(self.blueprint)}
         self.recipes = {name: _recipe(name, spec, self.blueprint) for name, spec in self.blueprint.recipes.items()}
+        self.runtimes = runtimes_of(self.blueprint)
         self.choices = {}
         for path, choice in choices(self.blueprint):
             if all(name in self.recipes for name in choice.choose):
@@ -38,6 +44,15 @@ class Declared:
                 place = self.blueprint.places.value(*path)
                 made = Recipe(choice.written, (), (), place, candidates, choice.minimize)
                 self.choices.setdefault(choice.written, made)
+
+    def of(self, field: str) -> Mapping[str, Any]:
+        """What a field that is one of `REFERENCES` can name, but for choices."""
+        known: dict[str, Mapping[str, Any]] = {
+            "model": self.models,
+            "recipe": self.recipes,
+            "serve.runtime": self.runtimes,
+        }
+        return known[field]
 
     def recipe(self, reference: str) -> Recipe | None:
         """The recipe of this name, or the choice that is written like this."""
@@ -56,7 +71,9 @@ class Declared:
         return found
 
     def check(self, field: str, reference: str, place: Span) -> Diagnostic | None:
-        """What is wrong with what a field `model` or `recipe` refers to, if anything."""
+        """What is wrong with what a field that is one of `REFERENCES` refers to, if anything."""
+        if field == "serve.runtime":
+            return self._undeclared("runtimes", reference, place)
         return self.check_model(reference, place) if field == "model" else self.check_recipe(reference, place)
 
     def check_model(self, reference: str, place: Span) -> Diagnostic | None:
@@ -77,8 +94,8 @@ class Declared:
 
     def _undeclared(self, section: str, name: str, place: Span) -> Diagnostic | None:
         """The diagnostic for an unknown name; None when it is declared with errors, or where nobody could read it."""
-        valid = self.blueprint.models if section == "models" else self.blueprint.recipes
-        known = {*valid, *(other for kind, other in self.blueprint.broken if kind == section)}
+        valid = {"models": self.blueprint.models, "recipes": self.blueprint.recipes, "runtimes": self.runtimes}
+        known = {*valid[section], *(other for kind, other in self.blueprint.broken if kind == section)}
         if name in known or not self.blueprint.complete:
             return None
         help = did_you_mean(name, known, None if known else f"Declare it under `{section}:`.")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from compiler.base.spelling import snake
 from compiler.blueprint.fleet_spec import ChoiceSpec, PrivacyOverrideSpec, PrivacySpec, RunOverrideSpec, RunSpec
+from compiler.blueprint.spec import Spec
 
 
 class Kind(Enum):
@@ -23,8 +24,9 @@ class Kind(Enum):
 
 RUN_FIELDS: Mapping[str, Kind] = {
     "model": Kind.NEEDED, "recipe": Kind.NEEDED, "threads": Kind.NEEDED, "contextLength": Kind.OPTIONAL,
-    "memoryLimit": Kind.OPTIONAL, "serve.image": Kind.OPTIONAL, "serve.command": Kind.LIST,
-    "serve.port": Kind.OPTIONAL, "environment": Kind.MAP, "parameters": Kind.MAP,
+    "memoryLimit": Kind.OPTIONAL, "serve.runtime": Kind.OPTIONAL, "serve.image": Kind.OPTIONAL,
+    "serve.command": Kind.LIST, "serve.port": Kind.OPTIONAL, "limits": Kind.MAP, "objectives": Kind.MAP,
+    "environment": Kind.MAP, "parameters": Kind.MAP,
 }  # fmt: skip
 PRIVACY_FIELDS: Mapping[str, Kind] = {
     "dataClass": Kind.NEEDED, "residency": Kind.OPTIONAL, "egress": Kind.NEEDED, "telemetry": Kind.LIST,
@@ -115,7 +117,8 @@ def given(spec: RunSpec | RunOverrideSpec | PrivacySpec | PrivacyOverrideSpec) -
         if value is None:
             continue
         if kind is Kind.MAP:
-            yield from ((field, name, entry, (*inner, name)) for name, entry in value.items())
+            entries = value.model_dump(by_alias=True, exclude_none=True) if isinstance(value, Spec) else value
+            yield from ((field, name, entry, (*inner, name)) for name, entry in entries.items())
         elif isinstance(value, ChoiceSpec):
             yield field, "", value.written, inner
         else:

@@ -154,6 +154,27 @@ class Device:
         return self.origin.place(self.line, column)
 
 
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What serves a model. Words of `command` and `arguments` may hold placeholders; probes are paths of URLs."""
+
+    name: str
+    image: str | None = None
+    command: tuple[str, ...] | None = None
+    arguments: tuple[str, ...] | None = None
+    """What the image's entry point is given."""
+    tasks: tuple[str, ...] = ()
+    """Empty: any."""
+    live: str | None = None
+    ready: str | None = None
+    metrics: str | None = None
+    notify: bool = False
+    """Whether it tells systemd that it is ready."""
+    configuration: str | None = None
+    """The file of the bundle that it reads."""
+    environment: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Run:
     """A model on the devices of one cohort, all overlays applied.
@@ -174,6 +195,11 @@ class Run:
     place: Span = field(compare=False, repr=False)
     """Where the run is declared in its fleet."""
     parameters: tuple[tuple[str, Any], ...] = ()
+    runtime: Runtime | None = None
+    limits: tuple[tuple[str, float], ...] = ()
+    """By key of the blueprint, in tokens, requests, bytes and seconds; what nobody set is not there."""
+    objectives: tuple[tuple[str, float], ...] = ()
+    """The same, in seconds and shares of 1."""
 
     @property
     def artifact(self) -> str:

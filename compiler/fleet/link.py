@@ -14,7 +14,7 @@ from compiler.blueprint.fleet_spec import FleetSpec
 from compiler.fleet.classes import Classes
 from compiler.fleet.cohorts import Sorter
 from compiler.fleet.conflicts import Conflicts
-from compiler.fleet.declared import Declared
+from compiler.fleet.declared import REFERENCES, Declared
 from compiler.fleet.explain import Explainer
 from compiler.fleet.fields import PRIVACY, scope_of
 from compiler.fleet.graph import Device, Fleet, Setting, TargetUse
@@ -108,8 +108,8 @@ class Linker:
         for name, spec in self.spec.runs.items():
             path = (*self.path, "runs", name)
             values, spans = own_values(spec, path, places)
-            for key in ("model", "recipe"):
-                self._check_reference(key, values[key], (*path, key))
+            for key in REFERENCES:
+                self._check_reference(key, values[key], (*path, *key.split(".")))
             self.diagnostics += check_command(values["serve.command"], (*path, "serve", "command", 0), places)
             layers.append(RunLayer(name, scope_of(name), Clause.of(path, spec.match), values, spans, places.key(*path)))
         return tuple(layers)
@@ -122,7 +122,7 @@ class Linker:
             path = (*self.path, "overlays", number)
             edits = reader.of(spec, path)
             for edit in edits:
-                if edit.target.field in ("model", "recipe"):
+                if edit.target.field in REFERENCES and edit.rule is Rule.REPLACE:
                     self._check_reference(edit.target.field, edit.value, edit.at)
                 elif edit.target.field == "serve.command" and edit.rule is Rule.REPLACE:
                     self.diagnostics += check_command(edit.value, (*edit.at, 0), self.scope.places)
@@ -131,10 +131,11 @@ class Linker:
         self.diagnostics += reader.diagnostics
         return tuple(sorted(layers, key=lambda layer: layer.rank))
 
-    def _check_reference(self, field: str, reference: str, at: tuple[str | int, ...]) -> None:
+    def _check_reference(self, field: str, reference: str | None, at: tuple[str | int, ...]) -> None:
         declared = self.scope.declared
-        known = declared.models if field == "model" else declared.recipes
-        if reference not in known and (found := declared.check(field, reference, self.scope.places.value(*at))):
+        if reference is None or reference in declared.of(field):
+            return
+        if found := declared.check(field, reference, self.scope.places.value(*at)):
             self.diagnostics.append(found)
 
     def _order(self) -> list[tuple[str, Span]]:

@@ -16,6 +16,7 @@ from compiler.fleet.graph import Fleet, artifact_name
 from compiler.fleet.inventories import Inventories
 from compiler.fleet.link import Linker, Scope
 from compiler.fleet.paths import check_paths
+from compiler.fleet.runtimes import check_runtimes
 from compiler.fleet.step_rules import check_steps
 
 
@@ -31,7 +32,7 @@ def resolve(
     classes, diagnostics = resolve_classes(blueprint, catalogue)
     diagnostics = check_paths(workspace, blueprint) + diagnostics
     declared = Declared(blueprint)
-    diagnostics += declared.check_choices() + check_steps(blueprint)
+    diagnostics += declared.check_choices() + check_steps(blueprint) + check_runtimes(blueprint)
     inventories = Inventories(workspace, blueprint.places, classes, declared, rows)
     scope = Scope(blueprint.places, classes, declared, inventories)
     fleets = []

@@ -196,7 +196,9 @@ class Settler:
     def _run(self, layer: RunLayer, state: State, port: int) -> Run | None:
         model = self.declared.models.get(state["model"])
         recipe = self.declared.recipe(state["recipe"])
-        if model is None or recipe is None:
+        named = state["serve.runtime"]
+        runtime = self.declared.runtimes.get(named) if named else None
+        if model is None or recipe is None or (named and runtime is None):
             return None
         return Run(
             layer.name,
@@ -205,12 +207,15 @@ class Settler:
             state["threads"],
             state["contextLength"],
             state["memoryLimit"],
-            state["serve.image"],
+            state["serve.image"] or (runtime.image if runtime else None),
             state[_COMMAND],
             port,
             tuple(sorted(state["environment"].items())),
             layer.place,
             tuple(sorted(state["parameters"].items())),
+            runtime,
+            tuple(sorted(state["limits"].items())),
+            tuple(sorted(state["objectives"].items())),
         )
 
 
@@ -242,6 +247,7 @@ def _print(run: Run) -> bytes:
     """
     values = (
         run.name, run.model.id, run.recipe.name, run.threads, run.context_length, run.memory_limit, run.image,
-        run.command, run.port, run.environment, run.parameters,
+        run.command, run.port, run.environment, run.parameters, run.runtime.name if run.runtime else None, run.limits,
+        run.objectives,
     )  # fmt: skip
     return marshal.dumps(values, 2)

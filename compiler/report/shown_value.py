@@ -111,7 +111,9 @@ class ShownValues:
             return self.set_by(fact, f"{at}.model", run.model.id)
         if field == "artifact":
             return [self._artifact(run, fact, rest[1:])]
-        if field in ("environment", "parameters"):
+        if field == "runtime":
+            return self.set_by(fact, f"{at}.serve.runtime", run.runtime.name if run.runtime else None)
+        if field in ("environment", "limits", "objectives", "parameters"):
             return self._mapping(run, field, rest[1:])
         origins = self.set_by(fact, f"{at}.{_KEYS[field]}", getattr(run, field)) if field in _KEYS else []
         return list(self._computed(run, fact, field, origins))

@@ -33,7 +33,7 @@ from tests.values import CLASS, PLACE
 
 CLASSES = Classes({"pi": CLASS}, frozenset(), complete=True)
 NO_COLUMNS = Columns()
-EMPTY = Blueprint({}, {}, {}, {}, Places({}))
+EMPTY = Blueprint({}, {}, {}, {}, {}, Places({}))
 TEXT = st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), max_size=8)
 FIELD = st.one_of(st.sampled_from(['"', "a,b", "x\ny", '"",', " ", "pi", ""]), TEXT)
 ROWS = st.lists(st.tuples(FIELD, FIELD, FIELD), min_size=1, max_size=5)
