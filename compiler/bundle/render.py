@@ -186,7 +186,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
             Code.OUTPUT_CLASH,
             f"`{path}` and `{taken}` cannot stand in one bundle.",
             file.path_place,
-            help=f"Paths differ ({_OWN} are slmc's own); with `per: run`, use `run.name`.",
+            help=f"slmc's own are {_OWN}; with `per: run`, use `run.name`.",
         )
     ]
 
