@@ -122,19 +122,26 @@ def _dump_decision(decision: Decision) -> dict[str, Any]:
         "model": decision.model,
         "minimize": decision.minimize,
         "recipe": decision.recipe,
-        "candidates": [plain(candidate) for candidate in decision.candidates],
+        "candidates": [_dump_candidate(candidate) for candidate in decision.candidates],
     }
+
+
+def _dump_candidate(candidate: Candidate) -> dict[str, Any]:
+    found = {"recipe": candidate.recipe, "digest": candidate.digest, "dropped": candidate.dropped}
+    return found | ({"machine": True} if candidate.machine else {})
 
 
 def _load_decision(entry: dict[str, Any]) -> Decision:
     fleet, run, hardware, model = (evidence.text(entry[name]) for name in ("fleet", "run", "class", "model"))
-    candidates = tuple(
-        Candidate(evidence.text(one["recipe"]), evidence.text(one["digest"]), evidence.text(one["dropped"]))
-        for one in entry["candidates"]
-    )
+    candidates = tuple(_load_candidate(one) for one in entry["candidates"])
     return Decision(
         fleet, run, hardware, model, evidence.text(entry["minimize"]), evidence.text(entry["recipe"]), candidates
     )
+
+
+def _load_candidate(entry: dict[str, Any]) -> Candidate:
+    recipe, digest, dropped = (evidence.text(entry[name]) for name in ("recipe", "digest", "dropped"))
+    return Candidate(recipe, digest, dropped, machine=entry.get("machine") is True)
 
 
 def _load_artifact(name: str, entry: dict[str, Any]) -> LockedArtifact:

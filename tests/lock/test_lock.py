@@ -27,7 +27,11 @@ DECISION = Decision(
     "assistant@1.4.0",
     "size",
     "int4",
-    (Candidate("int4", digest("c")), Candidate("int8", digest("d"), "`klDivergence` is too large")),
+    (
+        Candidate("int4", digest("c")),
+        Candidate("int8", digest("d"), "`klDivergence` is too large"),
+        Candidate("half", digest("e"), "the build did not hold `latency`", machine=True),
+    ),
 )
 COMMITTED = Committed({"shops/pi/systemd": digest("9")}, {"shops/devices.csv": digest("8")})
 
