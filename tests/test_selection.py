@@ -102,7 +102,7 @@ def test_a_part_has_the_choices_that_the_whole_has(shop: Shop, capsys: pytest.Ca
     assert run(["compile", str(shop.folder), "--cohort", "counter-pi"]) == 0
     part, _ = read(shop.folder / "slmc.lock")
     assert {path.split("/")[1] for path in part.bundles} == {"counter-pi"}
-    assert {name for name in part.artifacts} == {"pydoc-1.0.0-int8-fast", "pydoc-1.0.0-int4-small"}
+    assert set(part.artifacts) == {"pydoc-1.0.0-int8-fast", "pydoc-1.0.0-int4-small"}
     [decision] = part.decisions
     assert [one.dropped for one in decision.candidates] == [
         "it needs 5.0 MiB of storage, and 3.6 MiB are there", "",
