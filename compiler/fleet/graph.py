@@ -182,6 +182,9 @@ class Run:
 
 
 def artifact_name(model: Model, recipe: Recipe) -> str:
+    """Of a choice, what stands for the name of the one artifact that it will be."""
+    if recipe.choice:
+        return f"{model.name}-{model.version} chosen among {', '.join(one.name for one in recipe.choice)}"
     return f"{model.name}-{model.version}-{recipe.name}"
 
 
