@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from compiler.artifact.artifact import Artifact, Artifacts, Speed
+from compiler.artifact.making.faults import inapplicable
 from compiler.artifact.measuring.gates import Miss
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -116,6 +117,20 @@ def decided(fleets: Iterable[Fleet], decisions: Iterable[Decision]) -> tuple[Fle
     return tuple(_with_picks(fleet, picks) for fleet in fleets) if picks else tuple(fleets)
 
 
+def undecided(fleets: Iterable[Fleet]) -> list[Diagnostic]:
+    """The choices of these fleets that the lock has no decision for."""
+    return [
+        Diagnostic(
+            Code.LOCK_OUTDATED,
+            f"Which recipe `{case.run.name}` gets on `{case.hardware}` is not decided: chosen among "
+            f"{', '.join(f'`{one.name}`' for one in case.choice.choice)}.",
+            case.choice.place,
+            help="`slmc compile` decides it.",
+        )
+        for case in _cases(fleets)
+    ]
+
+
 def has_choice(fleets: Iterable[Fleet]) -> bool:
     return any(run.recipe.choice for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs)
 
@@ -153,7 +168,7 @@ def _candidate(case: _Case, recipe: Recipe, artifacts: Artifacts, missed: Mappin
     name = artifact_name(case.run.model, recipe)
     artifact = artifacts.artifacts.get(name)
     if artifact is None:
-        return Candidate(recipe.name, "", "it could not be built")
+        return Candidate(recipe.name, "", inapplicable(recipe, artifacts.refused[name]))
     misses = missed.get(name, ())
     why = "; ".join(miss.why for miss in misses if not miss.of_machine) or _unfit(case, artifact)
     here = "; ".join(miss.why for miss in misses if miss.of_machine)

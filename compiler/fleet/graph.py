@@ -74,6 +74,8 @@ class Recipe:
     choice: tuple[Recipe, ...] = ()
     minimize: str = ""
     """What the best of a choice has the least of: `size`, `latency`, `memory`, `energy`."""
+    places: tuple[Span, ...] = field(default=(), compare=False, repr=False)
+    """Where the choice names each of its recipes."""
 
     @property
     def candidates(self) -> tuple[Recipe, ...]:

@@ -47,7 +47,10 @@ class BuildKey:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What the last lock knows of one artifact: the digests its Reason is found from."""
+    """What the last lock knows of one artifact: the digests its Reason is found from.
+
+    `digest` is empty of one that there is not, since a step does not apply.
+    """
 
     key: str
     source: str
@@ -76,6 +79,8 @@ class Action:
     inputs: BuildKey
     locked: Locked | None
     """What the last lock says of the artifact of this name; with KEEP, still true."""
+    choices: tuple[Recipe, ...] = ()
+    """The choices that the recipe is a candidate of; none when some run has it by itself."""
 
     @property
     def key(self) -> str:

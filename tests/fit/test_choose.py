@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compiler.artifact.artifact import Artifact, Artifacts, File, Speed
+from compiler.artifact.artifact import Artifact, Artifacts, File, Refusal, Speed
 from compiler.artifact.measuring.gates import Miss
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fit.choose import Candidate, Decision, choose, decided
 from compiler.fleet.graph import Fleet, Gate, Recipe
-from tests.values import ARTIFACT, CLASS, MIB, MODEL, PLACE, RUN, SHAPE, digest, fleet_of
+from tests.values import ARTIFACT, CLASS, MIB, MODEL, OPTIMIZE, PLACE, RUN, SHAPE, digest, fleet_of
 
 NAMES = ("small", "fast", "good")
 RECIPES = {name: Recipe(name, (), (), PLACE) for name in NAMES}
@@ -91,13 +91,21 @@ def test_what_fails_a_gate_or_does_not_fit_is_dropped_with_the_reason() -> None:
 
 def test_none_left_is_an_error_with_every_reason() -> None:
     missed = missing("`klDivergence` is too large", "small", "fast")
-    rest = Artifacts({name: one for name, one in ARTIFACTS.artifacts.items() if not name.endswith("good")}, {})
-    (fleets, decisions), (finding,) = choose([fleet("size")], rest, missed, ())
-    assert (fleets, decisions) == ((fleet("size"),), ())
+    good = "assistant-1.4.0-good"
+    rest = Artifacts(
+        {name: one for name, one in ARTIFACTS.artifacts.items() if name != good},
+        {},
+        {good: Refusal(digest("k"), 0, "There is no `batch`.")},
+    )
+    choice = fleet("size").cohorts[0].runs[0].recipe
+    steps = tuple(replace(one, steps=(OPTIMIZE,)) for one in choice.choice)
+    asked = fleet_of(replace(RUN, recipe=replace(choice, choice=steps)))
+    (fleets, decisions), (finding,) = choose([asked], rest, missed, ())
+    assert (fleets, decisions) == ((asked,), ())
     assert (finding.code, finding.span) == (Code.NO_CANDIDATE, PLACE)
     assert finding.message == (
         "No recipe of the choice for `chat` suits `pi`. `small`: `klDivergence` is too large; "
-        "`fast`: `klDivergence` is too large; `good`: it could not be built."
+        "`fast`: `klDivergence` is too large; `good`: step 1 (`optimize`) does not apply: There is no `batch`."
     )
 
 

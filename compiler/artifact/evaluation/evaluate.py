@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from compiler.artifact.converters.formats import unevaluated
 from compiler.artifact.evaluation import embeddings, golden, text_classification, text_generation
-from compiler.artifact.evaluation.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
+from compiler.artifact.evaluation.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION, unevaluated
 from compiler.artifact.evaluation.request import Request
 from compiler.artifact.reason import reason
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compiler.artifact.artifact import SOURCE, Artifact, Artifacts, Figure
-from compiler.artifact.converters.formats import converted, unevaluated
+from compiler.artifact.converters.formats import converted
 from compiler.artifact.evaluation import texts
-from compiler.artifact.evaluation.metrics import MACHINE, METRICS
+from compiler.artifact.evaluation.metrics import MACHINE, METRICS, unevaluated
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes, show_ratio
