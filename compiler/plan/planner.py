@@ -68,7 +68,9 @@ def _wanted(fleets: Iterable[Fleet]) -> dict[str, _Wanted]:
     found: dict[str, _Wanted] = {}
     for run in (run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs):
         for recipe in run.recipe.candidates:
-            wanted = found.setdefault(artifact_name(run.model, recipe), _Wanted(run.model, recipe))
+            name = artifact_name(run.model, recipe)
+            if (wanted := found.get(name)) is None:
+                wanted = found[name] = _Wanted(run.model, recipe)
             if run.recipe.choice:
                 wanted.choices[run.recipe.name] = run.recipe
             else:
