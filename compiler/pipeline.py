@@ -89,12 +89,13 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     outcome.mode = mode
     last = outcome.take(read(request.last))
     levels = {fleet.name: levels_for(len(fleet.cohorts)) for fleet in outcome.fleets}
-    outcome.fleets = outcome.fleets if outcome.failed() else outcome.take(select(outcome.fleets, request.selection))
+    whole = outcome.fleets
+    outcome.fleets = whole if outcome.failed() else outcome.take(select(whole, request.selection))
     if outcome.failed() or (made := _make(request, outcome, last, tools, progress)) is None:
         return outcome
     planned, artifacts, tools = made
     missed = check_gates(planned, artifacts)
-    outcome.fleets, outcome.decisions = outcome.take(choose(outcome.fleets, artifacts, missed, last.decisions))
+    outcome.fleets, outcome.decisions = outcome.take(choose(outcome.fleets, artifacts, missed, last.decisions, whole))
     outcome.diagnostics += of_runs(outcome.fleets, missed)
     if has_choice(outcome.fleets):
         return outcome

@@ -7,6 +7,7 @@ from pathlib import Path
 from compiler.artifact.steps.versions import step_versions, tool_versions
 from compiler.bundle.template_digests import template_digests
 from compiler.fit.check import check
+from compiler.fit.choose import undecided
 from compiler.fleet.fingerprint import fingerprint
 from compiler.fleet.graph import Fleet
 from compiler.lock.before import judged, opened
@@ -24,6 +25,7 @@ def recall(outcome: Outcome, workspace: Path, store: Path, last: Lock, fleets: t
 
     Whether it fits its devices is not judged, and choices were made as `last` has them.
     """
+    outcome.diagnostics += undecided(fleets)
     inputs = outcome.take(fingerprint(workspace, store, fleets, locked_sources(last)))
     if outcome.failed():
         return

@@ -8,6 +8,7 @@ import pytest
 
 from compiler.bundle import bundles
 from compiler.cli.main import run
+from compiler.lock.text import read
 from tests.shop import Shop
 from tests.tree import generated
 
@@ -87,3 +88,28 @@ def test_a_name_that_nothing_has(shop: Shop, capsys: pytest.CaptureFixture[str])
     assert run(["compile", str(shop.folder), "--match", "site=site-7"]) == 1
     assert "SLM203 unknown-reference" in capsys.readouterr().err
     assert generated(shop.folder) == {}
+
+
+def test_a_part_has_the_choices_that_the_whole_has(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """One device of the class has room for the small artifact only: that counts where it is not selected, too."""
+    roomy, tight = "", "7697MiB"
+    inventory = shop.folder / "inventory" / "shops.csv"
+    rows = "".join(f"till-{n},counter-pi,site-{n},{storage}\n" for n, storage in ((0, roomy), (1, tight)))
+    inventory.write_text(f"id,class,site,storage\n{rows}office-1,office-n100,site-1,\n")
+    text = shop.text[: shop.text.index("    # Other values for some devices")]
+    text = text.replace("recipe: int4-small", "recipe: {choose: [int8-fast, int4-small], minimize: size}")
+    (shop.folder / "hello.slmc.yaml").write_text(f"{text}    columns: {{storage: fact.storage}}\n")
+    assert run(["compile", str(shop.folder), "--cohort", "counter-pi"]) == 0
+    part, _ = read(shop.folder / "slmc.lock")
+    assert {path.split("/")[1] for path in part.bundles} == {"counter-pi"}
+    assert set(part.artifacts) == {"pydoc-1.0.0-int8-fast", "pydoc-1.0.0-int4-small"}
+    [decision] = part.decisions
+    assert [one.dropped for one in decision.candidates] == [
+        "it needs 5.0 MiB of storage, and 3.6 MiB are there", "",
+    ]  # fmt: skip
+    shop.compile()
+    whole, _ = read(shop.folder / "slmc.lock")
+    assert whole.decisions == part.decisions
+    for mode in ("--locked", "--check"):
+        assert run(["compile", str(shop.folder), mode, "--match", "site=site-0"]) == 0
+    assert read(shop.folder / "slmc.lock")[0] == whole

@@ -131,6 +131,18 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """In the place of an artifact: a step (from 0) that does not apply to the model, on any machine.
+
+    `key` is that of the artifact: it is so while nothing that shapes the artifact's bytes changes.
+    """
+
+    key: str
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Original:
     """The unoptimized model, measured the same way: what `before` means in a report.
 
@@ -147,10 +159,11 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """By artifact name and by model id."""
+    """By artifact name and by model id. `refused`, by artifact name, are those that there are not."""
 
     artifacts: Mapping[str, Artifact]
     originals: Mapping[str, Original]
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
 
 
 NOTHING = Artifacts({}, {})

@@ -74,6 +74,7 @@ class Code(Enum):
     GATE_UNDECIDED = "SLM402", "gate-undecided", _ERROR, "Gate cannot be decided", Exit.GATE_FAILED
     IMPOSSIBLE_GATE = "SLM403", "impossible-gate", _ERROR, "No result can pass this gate", Exit.GATE_FAILED
     NO_CANDIDATE = "SLM404", "no-candidate", _ERROR, "No recipe of a choice suits the device class", Exit.GATE_FAILED
+    CANDIDATE_DROPPED = "SLM405", "candidate-dropped", _WARNING, "Recipe of a choice does not apply to the model"
 
     # 5xx: models and builds
     NOT_ONNX = "SLM501", "not-onnx", _ERROR, "Model file is not a readable ONNX model"

@@ -1,7 +1,7 @@
 """A choice of recipes → one recipe for each device class: the best of those that pass their gates and fit.
 
 What was chosen is kept by the lock with its reason, and stays chosen as long as the candidates are the same artifacts
-and pass: a figure of the build machine, which another machine would not give, decides once.
+and the same ones are dropped: a figure of the build machine, which another machine would not give, decides once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from compiler.artifact.artifact import Artifact, Artifacts, Speed
+from compiler.artifact.making.faults import inapplicable
 from compiler.artifact.measuring.gates import Miss
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -21,6 +22,10 @@ MACHINE = ("latency", "energy")
 """What is minimized by figures of the build machine, which the lock does not have."""
 
 
+Key = tuple[str, ...]
+"""Fleet, run, device class, model, what is minimized, and the recipes to choose from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One recipe of a choice. `digest` is its artifact's; empty when it has none."""
@@ -29,6 +34,16 @@ class Candidate:
     digest: str
     dropped: str = ""
     """Why it was not eligible; empty when it was."""
+    machine: bool = False
+    """Whether it was dropped for its speed or memory on the build machine alone."""
+
+    def same(self, other: Candidate) -> bool:
+        """Whether both are one artifact, dropped or not on any machine. Words and machines decide nothing."""
+        return (self.recipe, self.digest, self._unsuitable) == (other.recipe, other.digest, other._unsuitable)
+
+    @property
+    def _unsuitable(self) -> bool:
+        return bool(self.dropped) and not self.machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +61,16 @@ class Decision:
     figures: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
-    def key(self) -> tuple[str, str, str, str, str]:
-        return self.fleet, self.run, self.device_class, self.model, self.minimize
+    def key(self) -> Key:
+        recipes = (candidate.recipe for candidate in self.candidates)
+        return self.fleet, self.run, self.device_class, self.model, self.minimize, *recipes
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
     """The runs that one decision is for: the same choice, run and model on the cohorts of a device class."""
 
-    fleet: str
+    key: Key
     choice: Recipe
     members: Sequence[tuple[Cohort, Run]]
 
@@ -68,16 +84,24 @@ class _Case:
 
 
 def choose(
-    fleets: Sequence[Fleet], artifacts: Artifacts, missed: Mapping[str, list[Miss]], last: Iterable[Decision]
+    fleets: Sequence[Fleet],
+    artifacts: Artifacts,
+    missed: Mapping[str, list[Miss]],
+    last: Iterable[Decision],
+    whole: Sequence[Fleet] | None = None,
 ) -> tuple[tuple[tuple[Fleet, ...], tuple[Decision, ...]], list[Diagnostic]]:
     """The fleets with every choice made, and the decisions.
 
-    `missed` has, by artifact name, the gates that it does not pass. `last` are the decisions of the lock.
+    `missed` has, by artifact name, the gates that it does not pass. `last` are the decisions of the lock. `whole` is
+    what `fleets` were selected from: all devices of a class have a say in what the selected ones get.
     """
+    wanted = {case.key for case in _cases(fleets)}
     known = {decision.key: decision for decision in last}
     decisions: list[Decision] = []
     diagnostics: list[Diagnostic] = []
-    for case in _cases(fleets):
+    for case in _cases(fleets if whole is None else whole):
+        if case.key not in wanted:
+            continue
         candidates = tuple(_candidate(case, recipe, artifacts, missed) for recipe in case.choice.candidates)
         decision = _decide(case, candidates, artifacts, known)
         if decision is None:
@@ -93,11 +117,25 @@ def decided(fleets: Iterable[Fleet], decisions: Iterable[Decision]) -> tuple[Fle
     return tuple(_with_picks(fleet, picks) for fleet in fleets) if picks else tuple(fleets)
 
 
+def undecided(fleets: Iterable[Fleet]) -> list[Diagnostic]:
+    """The choices of these fleets that the lock has no decision for."""
+    return [
+        Diagnostic(
+            Code.LOCK_OUTDATED,
+            f"Which recipe `{case.run.name}` gets on `{case.hardware}` is not decided: chosen among "
+            f"{', '.join(f'`{one.name}`' for one in case.choice.choice)}.",
+            case.choice.place,
+            help="`slmc compile` decides it.",
+        )
+        for case in _cases(fleets)
+    ]
+
+
 def has_choice(fleets: Iterable[Fleet]) -> bool:
     return any(run.recipe.choice for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs)
 
 
-def _with_picks(fleet: Fleet, picks: Mapping[tuple[str, str, str, str, str], str]) -> Fleet:
+def _with_picks(fleet: Fleet, picks: Mapping[Key, str]) -> Fleet:
     cohorts = []
     for cohort in fleet.cohorts:
         runs = [_picked(run, picks.get(_key(fleet.name, cohort, run), "")) for run in cohort.runs]
@@ -110,28 +148,31 @@ def _picked(run: Run, name: str) -> Run:
     return run if recipe is run.recipe else replace(run, recipe=recipe)
 
 
-def _key(fleet: str, cohort: Cohort, run: Run) -> tuple[str, str, str, str, str]:
-    return fleet, run.name, cohort.device_class.name, run.model.id, run.recipe.minimize
+def _key(fleet: str, cohort: Cohort, run: Run) -> Key:
+    recipes = (recipe.name for recipe in run.recipe.choice)
+    return fleet, run.name, cohort.device_class.name, run.model.id, run.recipe.minimize, *recipes
 
 
 def _cases(fleets: Iterable[Fleet]) -> list[_Case]:
-    found: dict[tuple[str, ...], tuple[str, Recipe, list[tuple[Cohort, Run]]]] = {}
+    found: dict[Key, tuple[Recipe, list[tuple[Cohort, Run]]]] = {}
     for fleet in fleets:
         for cohort in fleet.cohorts:
             for run in cohort.runs:
                 if run.recipe.choice:
-                    case = found.setdefault(_key(fleet.name, cohort, run), (fleet.name, run.recipe, []))
-                    case[2].append((cohort, run))
-    return [_Case(*found[key]) for key in sorted(found)]
+                    _, members = found.setdefault(_key(fleet.name, cohort, run), (run.recipe, []))
+                    members.append((cohort, run))
+    return [_Case(key, *found[key]) for key in sorted(found)]
 
 
 def _candidate(case: _Case, recipe: Recipe, artifacts: Artifacts, missed: Mapping[str, list[Miss]]) -> Candidate:
     name = artifact_name(case.run.model, recipe)
     artifact = artifacts.artifacts.get(name)
     if artifact is None:
-        return Candidate(recipe.name, "", "it could not be built")
-    misses = "; ".join(miss.why for miss in missed.get(name, ()))
-    return Candidate(recipe.name, artifact.digest, misses or _unfit(case, artifact))
+        return Candidate(recipe.name, "", inapplicable(recipe, artifacts.refused[name]))
+    misses = missed.get(name, ())
+    why = "; ".join(miss.why for miss in misses if not miss.of_machine) or _unfit(case, artifact)
+    here = "; ".join(miss.why for miss in misses if miss.of_machine)
+    return Candidate(recipe.name, artifact.digest, why or here, machine=bool(here) and not why)
 
 
 def _unfit(case: _Case, artifact: Artifact) -> str:
@@ -151,7 +192,7 @@ def _decide(
     case: _Case,
     candidates: tuple[Candidate, ...],
     artifacts: Artifacts,
-    known: Mapping[tuple[str, str, str, str, str], Decision],
+    known: Mapping[Key, Decision],
 ) -> Decision | None:
     """None when no candidate is eligible, or when nothing here says which is the best."""
     minimize = case.choice.minimize
@@ -161,14 +202,18 @@ def _decide(
         artifact = artifacts.artifacts.get(_artifact_of(case, candidate.recipe))
         if artifact and (figure := _figure(case, minimize, artifact)) is not None:
             figures[candidate.recipe] = figure
-    key = _key(case.fleet, *case.members[0])
-    last = known.get(key)
-    if last and last.candidates == candidates and any(last.recipe == one.recipe for one in eligible):
-        return replace(last, figures=figures)
+    last = known.get(case.key)
+    if last and any(last.recipe == one.recipe for one in eligible):
+        pairs = list(zip(last.candidates, candidates, strict=True))
+        if all(was.same(now) for was, now in pairs):
+            # What the machine of the lock found stays, or each machine would write another lock.
+            kept = tuple(was if was.machine or now.machine else now for was, now in pairs)
+            return replace(last, candidates=kept, figures=figures)
     if not eligible or not all(one.recipe in figures for one in eligible):
         return None
     best = min(eligible, key=lambda one: figures[one.recipe])
-    return Decision(*key, best.recipe, candidates, figures)
+    fleet, run, hardware, model = case.key[:4]
+    return Decision(fleet, run, hardware, model, minimize, best.recipe, candidates, figures)
 
 
 def _artifact_of(case: _Case, recipe: str) -> str:

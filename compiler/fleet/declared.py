@@ -40,9 +40,11 @@ class Declared:
         self.choices = {}
         for path, choice in choices(self.blueprint):
             if all(name in self.recipes for name in choice.choose):
-                candidates = tuple(self.recipes[name] for name in dict.fromkeys(choice.choose))
-                place = self.blueprint.places.value(*path)
-                made = Recipe(choice.written, (), (), place, candidates, choice.minimize)
+                names = dict.fromkeys(choice.choose)
+                candidates = tuple(self.recipes[name] for name in names)
+                value = self.blueprint.places.value
+                places = tuple(value(*path, "choose", choice.choose.index(name)) for name in names)
+                made = Recipe(choice.written, (), (), value(*path), candidates, choice.minimize, places)
                 self.choices.setdefault(choice.written, made)
 
     def of(self, field: str) -> Mapping[str, Any]:

@@ -74,6 +74,8 @@ class Recipe:
     choice: tuple[Recipe, ...] = ()
     minimize: str = ""
     """What the best of a choice has the least of: `size`, `latency`, `memory`, `energy`."""
+    places: tuple[Span, ...] = field(default=(), compare=False, repr=False)
+    """Where the choice names each of its recipes."""
 
     @property
     def candidates(self) -> tuple[Recipe, ...]:
@@ -208,6 +210,9 @@ class Run:
 
 
 def artifact_name(model: Model, recipe: Recipe) -> str:
+    """Of a choice, what stands for the name of the one artifact that it will be."""
+    if recipe.choice:
+        return f"{model.name}-{model.version} chosen among {', '.join(one.name for one in recipe.choice)}"
     return f"{model.name}-{model.version}-{recipe.name}"
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from compiler.artifact.artifact import Artifact, Artifacts, Original
+from compiler.artifact.artifact import Artifact, Artifacts, Original, Refusal
+from compiler.artifact.making.faults import refusals
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.bundle.manifest import SUMS
 from compiler.fit.choose import Decision
 from compiler.fleet.sources import ModelSource
-from compiler.plan.actions import Baseline, Locked, Plan, Reason
+from compiler.plan.actions import Action, Baseline, Locked, Plan, Reason
 from compiler.plan.planner import Tools
 
 
@@ -22,6 +23,17 @@ class LockedArtifact:
     where an older slmc wrote the lock."""
 
     artifact: Artifact
+    source: str
+    task: str
+    steps: str
+    evaluation: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRefusal:
+    """Why there is no artifact, with the digests of what it would be made from and measured on."""
+
+    refusal: Refusal
     source: str
     task: str
     steps: str
@@ -41,7 +53,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Artifacts by name, originals by model id, and the digests of Committed."""
+    """Artifacts and refusals by name, originals by model id, and the digests of Committed."""
 
     tools: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, LockedArtifact] = field(default_factory=dict)
@@ -49,6 +61,7 @@ class Lock:
     bundles: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
+    refused: Mapping[str, LockedRefusal] = field(default_factory=dict)
 
     @property
     def chains(self) -> list[str]:
@@ -69,6 +82,10 @@ def baseline(lock: Lock) -> Baseline:
                 entry.artifact.key, entry.source, entry.task, entry.steps, entry.evaluation, entry.artifact.digest
             )
             for name, entry in lock.artifacts.items()
+        }
+        | {
+            name: Locked(entry.refusal.key, entry.source, entry.task, entry.steps, entry.evaluation, "")
+            for name, entry in lock.refused.items()
         }
     )
 
@@ -100,24 +117,31 @@ def make(of: Made, committed: Committed, kept: Lock | None = None) -> Lock:
     used = {action.model.id for action in plan.actions}
     rest = kept or Lock()
     made = {
-        action.name: LockedArtifact(
-            replace(artifacts.artifacts[action.name], speed=None, built=False),
-            action.source.digest,
-            action.model.task,
-            digests.of_value(list(action.inputs.steps)),
-            action.source.evaluation,
-        )
+        action.name: LockedArtifact(replace(artifact, speed=None, built=False), *_inputs(action))
         for action in plan.actions
+        if (artifact := artifacts.artifacts.get(action.name))
+    }
+    refused = {
+        action.name: LockedRefusal(artifacts.refused[action.name], *_inputs(action))
+        for action in plan.actions
+        if action.name not in made
     }
     originals = {id: replace(o, speed=None) for id, o in artifacts.originals.items() if id in used}
     return Lock(
         dict(of.tools.libraries),
-        {**rest.artifacts, **made},
+        {**{name: entry for name, entry in rest.artifacts.items() if name not in refused}, **made},
         {**rest.originals, **originals},
         committed.bundles,
         committed.indexes,
         _decisions(of.decisions, rest),
+        {**{name: entry for name, entry in rest.refused.items() if name not in made}, **refused},
     )
+
+
+def _inputs(action: Action) -> tuple[str, str, str, str]:
+    """The digest of the source, the task, and the digests of steps and evaluation data."""
+    steps = digests.of_value(list(action.inputs.steps))
+    return action.source.digest, action.model.task, steps, action.source.evaluation
 
 
 def _decisions(new: tuple[Decision, ...], rest: Lock) -> tuple[Decision, ...]:
@@ -128,7 +152,8 @@ def _decisions(new: tuple[Decision, ...], rest: Lock) -> tuple[Decision, ...]:
 
 def artifacts_of(lock: Lock) -> Artifacts:
     """What is deployed, as the lock describes it."""
-    return Artifacts({name: entry.artifact for name, entry in lock.artifacts.items()}, lock.originals)
+    refused = {name: entry.refusal for name, entry in lock.refused.items()}
+    return Artifacts({name: entry.artifact for name, entry in lock.artifacts.items()}, lock.originals, refused)
 
 
 def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:
@@ -147,4 +172,5 @@ def from_lock(plan: Plan, lock: Lock) -> tuple[Artifacts, list[Diagnostic]]:
         for action in plan.actions
         if action.reason not in (Reason.UNCHANGED, Reason.TOOLS)
     ]
-    return artifacts_of(lock), diagnostics
+    artifacts = artifacts_of(lock)
+    return artifacts, diagnostics or refusals(plan, artifacts.refused)

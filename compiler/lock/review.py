@@ -11,7 +11,7 @@ from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.bundle.bundles import levels_for
 from compiler.fit.choose import decided
 from compiler.fleet.fingerprint import Inputs
-from compiler.fleet.graph import Cohort, Fleet
+from compiler.fleet.graph import Cohort, Fleet, artifact_name
 from compiler.lock.before import Before, held, read_index, recorded
 from compiler.lock.lock import Lock, baseline
 from compiler.plan.coarse import Index, coarse_difference, coarse_index_changes, index_rows
@@ -53,8 +53,9 @@ class State:
 
     @property
     def artifacts(self) -> set[str]:
-        """The names of those that some run needs."""
-        return {run.artifact for fleet in self.fleets for cohort in fleet.cohorts for run in cohort.runs}
+        """The names of those that some run needs, or may get by a choice."""
+        runs = (run for fleet in self.fleets for cohort in fleet.cohorts for run in cohort.runs)
+        return {artifact_name(run.model, recipe) for run in runs for recipe in run.recipe.candidates}
 
 
 def compare_states(
@@ -66,6 +67,7 @@ def compare_states(
     """
     since = plan(new.fleets, inputs, baseline(old.lock), tools)
     now = plan(new.fleets, inputs, baseline(new.lock), tools)
+    concerned = old.only(names).artifacts | new.only(names).artifacts
     old, new = old.decided(), new.decided()
     earlier = recorded(old.lock)
     known = known_artifacts(since, now, earlier, recorded(new.lock))
@@ -76,7 +78,6 @@ def compare_states(
     if names:
         index = {name: rows for name, rows in index.items() if name in names}
         old, new = old.only(names), new.only(names)
-        concerned = old.artifacts | new.artifacts
         changed = tuple(change for change in changed if change.name in concerned)
     comparison = _Comparison(before, old, new, earlier, known, index)
     return comparison.review(changed), diagnostics

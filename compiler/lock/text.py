@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-from compiler.artifact.artifact import Artifact, File, Original, Shape
+from compiler.artifact.artifact import Artifact, File, Original, Refusal, Shape
 from compiler.base import digests, files
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
@@ -15,7 +15,7 @@ from compiler.base.span import Source, Span
 from compiler.base.spelling import fields, plain
 from compiler.fit.choose import Candidate, Decision
 from compiler.lock import evidence
-from compiler.lock.lock import Lock, LockedArtifact
+from compiler.lock.lock import Lock, LockedArtifact, LockedRefusal
 
 NAME = "slmc.lock"
 VERSION = 2
@@ -59,6 +59,7 @@ def dump(lock: Lock) -> bytes:
             "artifacts": {name: _dump_artifact(entry) for name, entry in lock.artifacts.items()},
             "bundles": dict(lock.bundles),
             "indexes": dict(lock.indexes),
+            **({"refused": {n: _dump_refusal(r) for n, r in lock.refused.items()}} if lock.refused else {}),
             **({"choices": [_dump_decision(decision) for decision in lock.decisions]} if lock.decisions else {}),
         }
     )
@@ -80,12 +81,7 @@ def _dump_artifact(entry: LockedArtifact) -> dict[str, Any]:
         "recipe": artifact.recipe,
         "key": artifact.key,
         "digest": artifact.digest,
-        "inputs": {
-            "source": entry.source,
-            "steps": entry.steps,
-            "evaluation": entry.evaluation,
-            **({"task": entry.task} if entry.task else {}),
-        },
+        "inputs": _dump_inputs(entry),
         "files": [plain(file) for file in artifact.files],
         "shape": plain(artifact.shape),
         "quality": evidence.dump_quality(artifact.quality),
@@ -116,6 +112,7 @@ def _load(data: dict[str, Any]) -> Lock:
         bundles=_paths(data["bundles"]),
         indexes=_paths(data["indexes"]),
         decisions=tuple(_load_decision(entry) for entry in data.get("choices", ())),
+        refused={name: _load_refusal(entry) for name, entry in data.get("refused", {}).items()},
     )
 
 
@@ -127,19 +124,26 @@ def _dump_decision(decision: Decision) -> dict[str, Any]:
         "model": decision.model,
         "minimize": decision.minimize,
         "recipe": decision.recipe,
-        "candidates": [plain(candidate) for candidate in decision.candidates],
+        "candidates": [_dump_candidate(candidate) for candidate in decision.candidates],
     }
+
+
+def _dump_candidate(candidate: Candidate) -> dict[str, Any]:
+    found = {"recipe": candidate.recipe, "digest": candidate.digest, "dropped": candidate.dropped}
+    return found | ({"machine": True} if candidate.machine else {})
 
 
 def _load_decision(entry: dict[str, Any]) -> Decision:
     fleet, run, hardware, model = (evidence.text(entry[name]) for name in ("fleet", "run", "class", "model"))
-    candidates = tuple(
-        Candidate(evidence.text(one["recipe"]), evidence.text(one["digest"]), evidence.text(one["dropped"]))
-        for one in entry["candidates"]
-    )
+    candidates = tuple(_load_candidate(one) for one in entry["candidates"])
     return Decision(
         fleet, run, hardware, model, evidence.text(entry["minimize"]), evidence.text(entry["recipe"]), candidates
     )
+
+
+def _load_candidate(entry: dict[str, Any]) -> Candidate:
+    recipe, digest, dropped = (evidence.text(entry[name]) for name in ("recipe", "digest", "dropped"))
+    return Candidate(recipe, digest, dropped, machine=entry.get("machine") is True)
 
 
 def _load_artifact(name: str, entry: dict[str, Any]) -> LockedArtifact:
@@ -155,9 +159,27 @@ def _load_artifact(name: str, entry: dict[str, Any]) -> LockedArtifact:
         golden=None if entry["golden"] is None else evidence.load_golden(entry["golden"]),
         held_gates={gate: evidence.number(limit) for gate, limit in entry["heldGates"].items()},
     )
+    return LockedArtifact(artifact, *_load_inputs(entry))
+
+
+def _dump_refusal(entry: LockedRefusal) -> dict[str, Any]:
+    return plain(entry.refusal) | {"inputs": _dump_inputs(entry)}
+
+
+def _load_refusal(entry: dict[str, Any]) -> LockedRefusal:
+    step = evidence.number(entry["step"])
+    return LockedRefusal(Refusal(_digest(entry["key"]), step, evidence.text(entry["reason"])), *_load_inputs(entry))
+
+
+def _dump_inputs(entry: LockedArtifact | LockedRefusal) -> dict[str, str]:
+    task = {"task": entry.task} if entry.task else {}
+    return {"source": entry.source, "steps": entry.steps, "evaluation": entry.evaluation, **task}
+
+
+def _load_inputs(entry: dict[str, Any]) -> tuple[str, str, str, str]:
     inputs = entry["inputs"]
     source, steps, evaluation = (_digest(inputs[what]) for what in ("source", "steps", "evaluation"))
-    return LockedArtifact(artifact, source, evidence.text(inputs.get("task", "")), steps, evaluation)
+    return source, evidence.text(inputs.get("task", "")), steps, evaluation
 
 
 def _file(entry: dict[str, Any]) -> File:

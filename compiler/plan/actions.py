@@ -57,8 +57,10 @@ class BuildKey:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What the last lock knows of one artifact, to find its Reason from: digests, and the task, which is empty where
-    the lock does not say it."""
+    """What the last lock knows of one artifact: what its Reason is found from, most of it digests.
+
+    `task` is empty where the lock does not say it, `digest` of what is not there, since a step does not apply.
+    """
 
     key: str
     source: str
@@ -88,6 +90,8 @@ class Action:
     inputs: BuildKey
     locked: Locked | None
     """What the last lock says of the artifact of this name; with KEEP, still true."""
+    choices: tuple[Recipe, ...] = ()
+    """The choices that the recipe is a candidate of; none when some run has it by itself."""
 
     @property
     def key(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.base import digests
@@ -28,11 +28,12 @@ def plan(fleets: Iterable[Fleet], inputs: Inputs, baseline: Baseline, tools: Too
     """
     wanted = _wanted(fleets)
     actions = tuple(
-        _action(name, model, recipe, inputs, baseline, tools)
-        for name, (model, recipe) in sorted(wanted.items(), key=lambda item: item[0])
-        if model.id in inputs.models
+        _action(name, wanted[name], inputs, baseline, tools)
+        for name in sorted(wanted)
+        if wanted[name].model.id in inputs.models
     )
-    return Plan(actions, tuple(sorted(set(baseline.artifacts) - set(wanted))))
+    there = {name for name, locked in baseline.artifacts.items() if locked.digest}
+    return Plan(actions, tuple(sorted(there - wanted.keys())))
 
 
 def step_name(kind: str, parameters: Mapping[str, Any]) -> str:
@@ -53,18 +54,38 @@ def _step_key(step: Step, files: Mapping[str, str], tools: Tools) -> Mapping[str
     return {"kind": step.kind, "version": version, **step.parameters, **({"files": read} if read else {})}
 
 
-def _wanted(fleets: Iterable[Fleet]) -> dict[str, tuple[Model, Recipe]]:
-    runs = (run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs)
-    return {artifact_name(run.model, recipe): (run.model, recipe) for run in runs for recipe in run.recipe.candidates}
+@dataclass(slots=True)
+class _Wanted:
+    """What an artifact is made from, and the choices that ask for it, by the texts that they are written with."""
+
+    model: Model
+    recipe: Recipe
+    choices: dict[str, Recipe] = field(default_factory=dict)
+    by_itself: bool = False
 
 
-def _action(name: str, model: Model, recipe: Recipe, inputs: Inputs, baseline: Baseline, tools: Tools) -> Action:
-    source = inputs.models[model.id]
-    key = build_key(model, recipe, inputs, tools)
+def _wanted(fleets: Iterable[Fleet]) -> dict[str, _Wanted]:
+    found: dict[str, _Wanted] = {}
+    for run in (run for fleet in fleets for cohort in fleet.cohorts for run in cohort.runs):
+        for recipe in run.recipe.candidates:
+            name = artifact_name(run.model, recipe)
+            if (wanted := found.get(name)) is None:
+                wanted = found[name] = _Wanted(run.model, recipe)
+            if run.recipe.choice:
+                wanted.choices[run.recipe.name] = run.recipe
+            else:
+                wanted.by_itself = True
+    return found
+
+
+def _action(name: str, wanted: _Wanted, inputs: Inputs, baseline: Baseline, tools: Tools) -> Action:
+    source = inputs.models[wanted.model.id]
+    key = build_key(wanted.model, wanted.recipe, inputs, tools)
     locked = baseline.artifacts.get(name)
     reason = _reason(locked, key, source)
     verb = Verb.KEEP if reason is Reason.UNCHANGED else Verb.BUILD
-    return Action(verb, reason, name, model, recipe, source, key, locked)
+    choices = () if wanted.by_itself else tuple(wanted.choices[text] for text in sorted(wanted.choices))
+    return Action(verb, reason, name, wanted.model, wanted.recipe, source, key, locked, choices)
 
 
 def _reason(locked: Locked | None, inputs: BuildKey, source: ModelSource) -> Reason:

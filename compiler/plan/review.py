@@ -18,7 +18,8 @@ Known = Mapping[str, tuple[str, int]]
 class ArtifactChange:
     """An artifact that comes, changes or goes, on how many devices it is needed.
 
-    `size` (bytes) and `digest` are None while it is not built.
+    `size` (bytes) and `digest` are None while it is not built. On no device are the candidates that a choice does not
+    take, or has not taken yet.
     """
 
     kind: Kind

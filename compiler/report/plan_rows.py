@@ -252,7 +252,10 @@ def _artifacts(changes: Iterable[ArtifactChange]) -> Iterator[Row]:
                 verb, more = "build ", f"{reason}; size unknown until then"
             else:
                 verb, more = "take ", f"{reason}; built already, {show_bytes(change.size)}"
-            yield Row((verb, Named(change.name)), change.devices, None, "for", (more,))
+            if change.devices:
+                yield Row((verb, Named(change.name)), change.devices, None, "for", (more,))
+            else:
+                yield Row((verb, Named(change.name), " as a candidate"), origin=(more,))
 
 
 def _dropped(change: ArtifactChange) -> Row:

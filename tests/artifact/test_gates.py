@@ -95,6 +95,41 @@ def test_what_was_not_measured_is_undecided(metric: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "metric", "message", "help"),
+    [
+        (
+            "model.gguf",
+            "klDivergence",
+            "`klDivergence` of `assistant-1.4.0-int4` is not measured here: it is no ONNX model (`model.gguf`).",
+            "Leave the gate out of this recipe; `size` is known of every format.",
+        ),
+        (
+            "model.tflite",
+            "perplexity",
+            "`perplexity` of `assistant-1.4.0-int4` is not measured here: it is no ONNX model (`model.tflite`).",
+            "Leave the gate out of this recipe; `size` is known of every format.",
+        ),
+        (
+            "model.gguf",
+            "tokensPerSecond",
+            "`tokensPerSecond` of `assistant-1.4.0-int4` is not measured here: it is no ONNX model (`model.gguf`).",
+            "Leave the gate out of this recipe; `size` is known of every format.",
+        ),
+        (
+            "model.onnx",
+            "klDivergence",
+            "`klDivergence` of `assistant-1.4.0-int4` cannot be measured on 0 tokens.",
+            "Add tokens to the model's evaluation data.",
+        ),
+    ],
+)
+def test_of_another_runtime_s_format_little_is_measured(file: str, metric: str, message: str, help: str) -> None:
+    artifact = replace(ARTIFACT, files=(File(file, MIB, digest("d")),), quality=Quality({}, {}))
+    [miss] = check_gates(planned(gate(metric, "max", 1)), Artifacts({ARTIFACT.name: artifact}, {}))[ARTIFACT.name]
+    assert (miss.finding.code, miss.finding.message, miss.finding.help) == (Code.GATE_UNDECIDED, message, help)
+
+
+@pytest.mark.parametrize(
     ("wanted", "kept", "decided"),
     [
         (gate("tokensPerSecond", "min", 50), {"tokensPerSecond.min": 50}, True),

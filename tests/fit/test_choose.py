@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compiler.artifact.artifact import Artifact, Artifacts, File, Speed
+from compiler.artifact.artifact import Artifact, Artifacts, File, Refusal, Speed
 from compiler.artifact.measuring.gates import Miss
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fit.choose import Candidate, Decision, choose, decided
 from compiler.fleet.graph import Fleet, Gate, Recipe
-from tests.values import ARTIFACT, CLASS, MIB, MODEL, PLACE, RUN, SHAPE, digest, fleet_of
+from tests.values import ARTIFACT, CLASS, MIB, MODEL, OPTIMIZE, PLACE, RUN, SHAPE, digest, fleet_of
 
 NAMES = ("small", "fast", "good")
 RECIPES = {name: Recipe(name, (), (), PLACE) for name in NAMES}
@@ -43,6 +43,9 @@ def fleet(minimize: str) -> Fleet:
 def missing(why: str, *names: str) -> dict[str, list[Miss]]:
     miss = Miss(Gate("size", "max", 1.0, PLACE), Diagnostic(Code.GATE_FAILED, f"{why}.", PLACE))
     return {f"assistant-1.4.0-{name}": [miss] for name in names}
+
+
+SLOW = Miss(Gate("tokensPerSecond", "min", 30.0, PLACE), Diagnostic(Code.GATE_FAILED, "It is 20.", PLACE))
 
 
 def candidates(**dropped: str) -> tuple[Candidate, ...]:
@@ -88,13 +91,21 @@ def test_what_fails_a_gate_or_does_not_fit_is_dropped_with_the_reason() -> None:
 
 def test_none_left_is_an_error_with_every_reason() -> None:
     missed = missing("`klDivergence` is too large", "small", "fast")
-    rest = Artifacts({name: one for name, one in ARTIFACTS.artifacts.items() if not name.endswith("good")}, {})
-    (fleets, decisions), (finding,) = choose([fleet("size")], rest, missed, ())
-    assert (fleets, decisions) == ((fleet("size"),), ())
+    good = "assistant-1.4.0-good"
+    rest = Artifacts(
+        {name: one for name, one in ARTIFACTS.artifacts.items() if name != good},
+        {},
+        {good: Refusal(digest("k"), 0, "There is no `batch`.")},
+    )
+    choice = fleet("size").cohorts[0].runs[0].recipe
+    steps = tuple(replace(one, steps=(OPTIMIZE,)) for one in choice.choice)
+    asked = fleet_of(replace(RUN, recipe=replace(choice, choice=steps)))
+    (fleets, decisions), (finding,) = choose([asked], rest, missed, ())
+    assert (fleets, decisions) == ((asked,), ())
     assert (finding.code, finding.span) == (Code.NO_CANDIDATE, PLACE)
     assert finding.message == (
         "No recipe of the choice for `chat` suits `pi`. `small`: `klDivergence` is too large; "
-        "`fast`: `klDivergence` is too large; `good`: it could not be built."
+        "`fast`: `klDivergence` is too large; `good`: step 1 (`optimize`) does not apply: There is no `batch`."
     )
 
 
@@ -141,9 +152,71 @@ def test_each_class_has_a_decision_of_its_own() -> None:
 
 
 def test_a_gate_on_this_machine_is_named_without_its_figure() -> None:
-    slow = Miss(Gate("tokensPerSecond", "min", 30.0, PLACE), Diagnostic(Code.GATE_FAILED, "It is 20.", PLACE))
-    (_, decisions), _ = choose([fleet("size")], ARTIFACTS, {"assistant-1.4.0-small": [slow]}, ())
-    assert decisions == (decision("size", "fast", small="the build did not hold `tokensPerSecond`"),)
+    (_, decisions), _ = choose([fleet("size")], ARTIFACTS, {"assistant-1.4.0-small": [SLOW]}, ())
+    found, *rest = candidates(small="the build did not hold `tokensPerSecond`")
+    assert decisions == (replace(decision("size", "fast"), candidates=(replace(found, machine=True), *rest)),)
+
+
+def test_what_is_not_selected_has_a_say_in_what_its_class_gets() -> None:
+    """As a whole compile decides it; what no selected device runs is not decided at all."""
+    roomy = fleet("size").cohorts[0]
+    tight = replace(roomy, name="pi-tight", device_class=replace(CLASS, storage=1300 * MIB))
+    box = replace(roomy, name="box", device_class=replace(CLASS, name="box"))
+    whole = replace(fleet("size"), cohorts=(roomy, tight, box))
+    part = replace(whole, cohorts=(roomy,))
+    (fleets, decisions), _ = choose([part], ARTIFACTS, {}, (), [whole])
+    (_, of_whole), _ = choose([whole], ARTIFACTS, {}, ())
+    no_room = "it needs 400.0 MiB of storage, and 212.0 MiB are there"
+    assert decisions == (decision("size", "small", good=no_room),)
+    assert set(of_whole) == {*decisions, replace(decision("size", "small"), device_class="box")}
+    assert fleets == decided([part], decisions)
+
+
+def test_two_choices_of_one_run_are_two_decisions() -> None:
+    """An overlay may give some devices of a class other candidates."""
+    both = fleet("size")
+    run = both.cohorts[0].runs[0]
+    others = replace(run.recipe, name="others", choice=(RECIPES["fast"], RECIPES["good"]))
+    berlin = replace(both.cohorts[0], name="pi-berlin", runs=(replace(run, recipe=others),))
+    (fleets, decisions), diagnostics = choose([replace(both, cohorts=(*both.cohorts, berlin))], ARTIFACTS, {}, ())
+    of_berlin = replace(decision("size", "fast"), candidates=candidates()[1:])
+    assert diagnostics == []
+    assert set(decisions) == {decision("size", "small"), of_berlin}
+    assert [cohort.runs[0].recipe.name for cohort in fleets[0].cohorts] == ["small", "fast"]
+
+
+def test_a_reason_in_other_words_decides_nothing_anew() -> None:
+    last = decision("latency", "good", small="`size` of it is 3 MiB")
+    (_, decisions), _ = choose([fleet("latency")], ARTIFACTS, missing("`size` of it is 3.1 MiB", "small"), (last,))
+    assert decisions == (decision("latency", "good", small="`size` of it is 3.1 MiB"),)
+
+
+def test_what_drops_or_comes_back_decides_anew() -> None:
+    dropped, eligible = missing("too bad", "small"), decision("latency", "good")
+    (_, decisions), _ = choose([fleet("latency")], ARTIFACTS, dropped, (eligible,))
+    assert decisions == (decision("latency", "fast", small="too bad"),)
+    (_, decisions), _ = choose([fleet("latency")], ARTIFACTS, {}, (decision("latency", "good", small="too bad"),))
+    assert decisions == (decision("latency", "fast"),)
+
+
+def test_a_gate_on_another_machine_decides_nothing_anew() -> None:
+    """A slow machine drops a candidate and a fast one does not: the lock stays what the first of them made it."""
+    slow = {"assistant-1.4.0-fast": [SLOW]}
+    (_, here), _ = choose([fleet("latency")], ARTIFACTS, slow, ())
+    why = "the build did not hold `tokensPerSecond`"
+    assert [(one.dropped, one.machine) for one in here[0].candidates] == [("", False), (why, True), ("", False)]
+    assert here[0].recipe == "good"
+    (_, elsewhere), _ = choose([fleet("latency")], ARTIFACTS, {}, here)
+    assert elsewhere == here
+    (_, there), _ = choose([fleet("latency")], ARTIFACTS, {}, (decision("latency", "good"),))
+    (_, again), _ = choose([fleet("latency")], ARTIFACTS, slow, there)
+    assert again == there == (decision("latency", "good"),)
+
+
+def test_what_was_decided_and_is_too_slow_here_is_decided_anew() -> None:
+    slow = {"assistant-1.4.0-fast": [SLOW]}
+    (_, decisions), _ = choose([fleet("latency")], ARTIFACTS, slow, (decision("latency", "fast"),))
+    assert decisions[0].recipe == "good"
 
 
 def test_energy_takes_the_power_of_the_class() -> None:

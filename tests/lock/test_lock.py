@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from compiler.artifact.artifact import Answer, Figure, Golden, Quality, Speed
+from compiler.artifact.artifact import Answer, Artifacts, Figure, Golden, Quality, Refusal, Speed
 from compiler.base.codes import Code
 from compiler.fit.choose import Candidate, Decision
 from compiler.fleet.fingerprint import Inputs
+from compiler.fleet.graph import Recipe
 from compiler.lock.lock import Committed, Lock, Made, baseline, from_lock, locked_sources, make
 from compiler.lock.text import dump, read
-from compiler.plan.actions import Baseline, Plan, Reason
+from compiler.plan.actions import Baseline, Plan, Reason, Verb
 from compiler.plan.planner import Tools, plan
-from tests.values import ARTIFACT, FLEET, MODEL, MODEL_SOURCE, ORIGINAL, RUN, artifacts_of, digest, fleet_of
+from tests.values import ARTIFACT, FLEET, MODEL, MODEL_SOURCE, ORIGINAL, PLACE, RUN, artifacts_of, digest, fleet_of
 
 TOOLS = Tools({"optimize": 1, "quantize/int4": 1}, {"onnxruntime": "1.32.0"})
 DECISION = Decision(
@@ -28,7 +29,11 @@ DECISION = Decision(
     "assistant@1.4.0",
     "size",
     "int4",
-    (Candidate("int4", digest("c")), Candidate("int8", digest("d"), "`klDivergence` is too large")),
+    (
+        Candidate("int4", digest("c")),
+        Candidate("int8", digest("d"), "`klDivergence` is too large"),
+        Candidate("half", digest("e"), "the build did not hold `latency`", machine=True),
+    ),
 )
 COMMITTED = Committed({"shops/pi/systemd": digest("9")}, {"shops/devices.csv": digest("8")})
 
@@ -45,6 +50,32 @@ def test_lock_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "slmc.lock"
     path.write_bytes(dump(lock()))
     assert read(path) == (lock(), [])
+
+
+def test_a_refusal_survives_and_gives_way_to_the_artifact(tmp_path: Path) -> None:
+    """What a part of the workspace finds out takes the place of what the rest of the lock says."""
+    (action,) = planned().actions
+    choice = Recipe(
+        "one of them", (), (), PLACE, (action.recipe, replace(action.recipe, name="other")), "size", (PLACE,) * 2
+    )
+    refusal = Refusal(action.key, 1, "There is no `batch`.")
+    by_choice = Plan((replace(action, choices=(choice,)),), ())
+    without = make(Made(by_choice, Artifacts({}, {}, {action.name: refusal}), TOOLS), COMMITTED, lock())
+    (tmp_path / "slmc.lock").write_bytes(dump(without))
+    assert read(tmp_path / "slmc.lock") == (without, [])
+    assert (without.artifacts, without.refused[action.name].refusal) == ({}, refusal)
+    assert plan([], Inputs({}), baseline(without), TOOLS).dropped == ()
+    again = make(Made(planned(), artifacts_of(), TOOLS), COMMITTED, without)
+    assert (set(again.artifacts), again.refused) == ({action.name}, {})
+    (kept,) = planned(baseline(without)).actions
+    assert (kept.verb, kept.reason) == (Verb.KEEP, Reason.UNCHANGED)
+    _, (finding,) = from_lock(Plan((replace(kept, choices=(choice,)),), ()), without)
+    assert (finding.code, finding.message) == (
+        Code.CANDIDATE_DROPPED,
+        "Recipe `int4` is dropped for `assistant@1.4.0`: step 2 (`quantize`) does not apply: There is no `batch`.",
+    )
+    _, (finding,) = from_lock(Plan((kept,), ()), without)
+    assert finding.code is Code.STEP_INAPPLICABLE
 
 
 def test_what_an_artifact_without_golden_answers_has_survives_too(tmp_path: Path) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from compiler.artifact.converters.formats import RUNTIMES, converted
 from compiler.artifact.evaluation import embeddings, golden, text_classification, text_generation
-from compiler.artifact.evaluation.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION
+from compiler.artifact.evaluation.metrics import EMBEDDINGS, TEXT_CLASSIFICATION, TEXT_GENERATION, unevaluated
 from compiler.artifact.evaluation.request import Request
 from compiler.artifact.reason import reason
 
@@ -28,7 +26,7 @@ def evaluate(task: str, asked: Request) -> Any:
     it `failed`. A candidate that no runtime here runs for this task has no figures. Only golden answers are rounded.
     Raises when the reference fails.
     """
-    run = tuple(folder for folder in asked.candidates if _runs(task, folder))
+    run = tuple(f for f in asked.candidates if unevaluated(task, (path.name for path in f.iterdir())) is None)
     request = replace(asked, candidates=run)
     found = _TASKS[task](request)
     results = dict(zip(run, found.get("candidates", []), strict=False))
@@ -42,9 +40,3 @@ def evaluate(task: str, asked: Request) -> Any:
     if found["samples"]:
         found["candidates"] = [results.get(folder, {"figures": {}, "golden": None}) for folder in asked.candidates]
     return found
-
-
-def _runs(task: str, folder: Path) -> bool:
-    """Whether some runtime here runs the model for the task: other runtimes than onnxruntime give embeddings only."""
-    artifact = converted(path.name for path in folder.iterdir())
-    return artifact is None or (task == EMBEDDINGS and Path(artifact).suffix in RUNTIMES)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from compiler.artifact.converters.formats import RUNTIMES, converted
 
 TEXT_GENERATION, EMBEDDINGS, TEXT_CLASSIFICATION = "text-generation", "embeddings", "text-classification"
 TASKS = (TEXT_GENERATION, EMBEDDINGS, TEXT_CLASSIFICATION)
@@ -47,3 +51,10 @@ _LISTED = (
 METRICS = {metric.name: metric for metric in _LISTED}
 MACHINE = ("tokensPerSecond", "latency", "peakMemory")
 """Those that depend on the build machine."""
+
+
+def unevaluated(task: str, names: Iterable[str]) -> str | None:
+    """The file of an artifact whose quality nothing here can measure: other runtimes than onnxruntime give embeddings
+    only, and llama.cpp nothing. None where it can be measured."""
+    found = converted(names)
+    return None if found and task == EMBEDDINGS and PurePosixPath(found).suffix in RUNTIMES else found

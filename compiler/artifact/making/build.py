@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compiler.artifact.artifact import NOTHING, Artifact, Artifacts, Original, Speed
+from compiler.artifact.artifact import NOTHING, Artifact, Artifacts, Original, Refusal, Speed
 from compiler.artifact.converters.formats import converted
 from compiler.artifact.evaluation import texts
 from compiler.artifact.making.pace import Pace
@@ -44,6 +44,7 @@ def build(
     `progress` gets a short line for each thing that takes time. `last` is what the lock has: what is deployed. Raises
     Stop when the store cannot be written.
     """
+    from compiler.artifact.making.faults import refusals
     from compiler.artifact.making.models import Models
 
     building = _Building(workspace, store, progress, Models(workspace, store, progress), last)
@@ -56,7 +57,8 @@ def build(
         building.measure(
             [action for action in plan.actions if action.model.id == id and action.name in building.stored]
         )
-    return Artifacts(building.artifacts, building.originals), building.diagnostics + building.models.findings
+    said = [*building.diagnostics, *building.models.findings, *refusals(plan, building.refused)]
+    return Artifacts(building.artifacts, building.originals, building.refused), said
 
 
 @dataclass(slots=True)
@@ -68,12 +70,17 @@ class _Building:
     last: Artifacts
     stored: dict[str, Stored] = field(default_factory=dict)
     built: set[str] = field(default_factory=set)
+    refused: dict[str, Refusal] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def find(self, action: Action) -> bool:
-        """Whether the store has the artifact, which is in `stored` then."""
+        """Whether the store has the artifact, which is in `stored` then, or the lock says why there is none."""
+        known = self.last.refused.get(action.name)
+        if known is not None and known.key == action.key:
+            self.refused[action.name] = known
+            return True
         stored, findings = self.store.find(action.key)
         self.diagnostics += findings
         if stored is not None:
@@ -85,9 +92,10 @@ class _Building:
         from compiler.artifact.making.making import make_all
 
         made, findings = make_all(missing, plan, self.models, self.progress, pace)
-        self.stored |= made
+        self.stored |= {name: one for name, one in made.items() if isinstance(one, Stored)}
+        self.refused |= {name: one for name, one in made.items() if isinstance(one, Refusal)}
         self.diagnostics += findings
-        first = {action.key: action.name for action in reversed(missing) if action.name in made}
+        first = {action.key: action.name for action in reversed(missing) if action.name in self.stored}
         self.built |= set(first.values())
 
     def check(self, action: Action) -> None:

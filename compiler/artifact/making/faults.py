@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.artifact.artifact import Refusal
 from compiler.artifact.making.schedule import Shortage
 from compiler.artifact.steps.versions import reproducible
 from compiler.artifact.store.store import Remark
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes
-from compiler.plan.actions import Action
+from compiler.fleet.graph import Recipe, artifact_name
+from compiler.plan.actions import Action, Plan
 from compiler.plan.planner import step_name
 
 
@@ -35,6 +38,40 @@ def refused(action: Action, number: int, fault: Fault) -> Diagnostic:
         help=install(step.parameters["format"])
         if fault.code == Code.CONVERTER_MISSING.name
         else _HELP.get(fault.code, _UNSUITABLE),
+    )
+
+
+def refusals(plan: Plan, known: Mapping[str, Refusal]) -> list[Diagnostic]:
+    """What there is to say where a step does not apply: a warning where a choice has other recipes, else an error.
+
+    `known` is by artifact name. In a part of a plan, what other parts build counts as applicable.
+    """
+    found: list[Diagnostic] = []
+    for action in plan.actions:
+        if refusal := known.get(action.name):
+            names = [{artifact_name(action.model, one) for one in choice.choice} for choice in action.choices]
+            if not names or any(candidates <= known.keys() for candidates in names):
+                found.append(refused(action, refusal.step, Fault(Code.STEP_INAPPLICABLE.name, refusal.reason)))
+            else:
+                found += [_dropped(action, choice, refusal) for choice in action.choices]
+    return found
+
+
+def inapplicable(recipe: Recipe, refusal: Refusal) -> str:
+    """In a phrase."""
+    step = recipe.steps[refusal.step]
+    return f"step {refusal.step + 1} (`{step.kind}`) does not apply: {refusal.reason.rstrip('.')}"
+
+
+def _dropped(action: Action, choice: Recipe, refusal: Refusal) -> Diagnostic:
+    recipe = action.recipe
+    places = [place for one, place in zip(choice.choice, choice.places, strict=True) if one.name == recipe.name]
+    return Diagnostic(
+        Code.CANDIDATE_DROPPED,
+        f"Recipe `{recipe.name}` is dropped for `{action.model.id}`: {inapplicable(recipe, refusal)}.",
+        places[0],
+        help="Take it out of the choice, or mend its step. It is not tried again while both stay as they are.",
+        related=((recipe.steps[refusal.step].place, "the step"),),
     )
 
 

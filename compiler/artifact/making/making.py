@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
-from compiler.artifact.artifact import File
+from compiler.artifact.artifact import File, Refusal
 from compiler.artifact.configuration import CONFIG
 from compiler.artifact.converters import environment
 from compiler.artifact.making import resources
@@ -36,10 +36,10 @@ from compiler.plan.actions import Action, Plan
 
 def make_all(
     missing: Sequence[Action], plan: Plan, models: Models, progress: Callable[[str], None], pace: Pace
-) -> tuple[dict[str, Stored], list[Diagnostic]]:
+) -> tuple[dict[str, Stored | Refusal], list[Diagnostic]]:
     """Build the `missing` actions' artifacts into the store of `models`, by name. One that fails does not stop others.
 
-    Raises Stop when the disk refuses.
+    Whether a Refusal is an error is for the caller to say. Raises Stop when the disk refuses.
     """
     diagnostics: list[Diagnostic] = []
     sources: dict[str, Source] = {}  # by the name of an action: a recipe may start from weights, another from a graph
@@ -56,9 +56,11 @@ def make_all(
         making = _Making(models.workspace, models.store, models.home, sources, scratch, progress, pace)
         making.run(usable, shared_keys(plan.actions))
         found = [making.result(action) for action in usable]
-    stored = {action.name: made for action, made in zip(usable, found, strict=True) if isinstance(made, Stored)}
+    results = {
+        action.name: made for action, made in zip(usable, found, strict=True) if not isinstance(made, Diagnostic)
+    }
     failed = [made for made in found if isinstance(made, Diagnostic)]
-    return stored, diagnostics + making.findings + failed
+    return results, diagnostics + making.findings + failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,11 @@ class _Making:
         )
         self._short = run_jobs(jobs, capacity, lambda job: self.progress(_line(by_key[job.name])), self._leash.cut)
 
-    def result(self, action: Action) -> Stored | Diagnostic:
+    def result(self, action: Action) -> Stored | Refusal | Diagnostic:
         """The artifact, or why there is none."""
         for number, key in enumerate(keys(action)):
+            if key in self._faults and self._faults[key].code == Code.STEP_INAPPLICABLE.name:
+                return Refusal(action.key, number, self._faults[key].reason)
             if key in self._faults:
                 return refused(action, number, self._faults[key])
             if key in self._short:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from compiler.artifact.making.faults import not_reproduced, pinned
+from compiler.artifact.artifact import Refusal
+from compiler.artifact.making.faults import not_reproduced, pinned, refusals
 from compiler.artifact.making.pace import Pace
-from compiler.artifact.store.store import Store
+from compiler.artifact.store.store import Store, Stored
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.plan.actions import Action, Plan, Verb
@@ -43,7 +44,8 @@ def verify(
     from compiler.artifact.making.models import Models
 
     diagnostics = [_unknown(action) for action in plan.actions if action.verb is not Verb.KEEP]
-    known = [(action, action.locked.digest) for action in plan.actions if action.verb is Verb.KEEP and action.locked]
+    kept = [action for action in plan.actions if action.verb is Verb.KEEP]
+    known = [(action, action.locked.digest) for action in kept if action.locked and action.locked.digest]
     rebuilt = [action for action, _ in known if not pinned(action)]
     with store.scratch() as scratch:
         models = Models(workspace, Store(scratch / "store"), progress, store.root)
@@ -52,13 +54,14 @@ def verify(
     for action, locked in known:
         if pinned(action):
             verdicts.append(Verdict(action.name, State.PINNED, locked, None))
-        elif action.name in made:
-            digest = made[action.name].digest
+        elif isinstance(one := made.get(action.name), Stored):
+            digest = one.digest
             state = State.REPRODUCED if digest == locked else State.DIFFERS
             verdicts.append(Verdict(action.name, state, locked, digest))
             if digest != locked:
                 diagnostics.append(not_reproduced(action, digest, locked))
-    return tuple(verdicts), diagnostics + findings + models.findings
+    refused = {name: one for name, one in made.items() if isinstance(one, Refusal)}
+    return tuple(verdicts), [*diagnostics, *findings, *models.findings, *refusals(plan, refused)]
 
 
 def _unknown(action: Action) -> Diagnostic:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compiler.artifact.artifact import SOURCE, Artifact, Artifacts, Figure
+from compiler.artifact.converters.formats import converted
 from compiler.artifact.evaluation import texts
-from compiler.artifact.evaluation.metrics import MACHINE, METRICS
+from compiler.artifact.evaluation.metrics import MACHINE, METRICS, unevaluated
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes, show_ratio
@@ -43,9 +44,14 @@ class Miss(NamedTuple):
     finding: Diagnostic
 
     @property
+    def of_machine(self) -> bool:
+        """Whether another build machine may decide it otherwise."""
+        return self.gate.metric in MACHINE
+
+    @property
     def why(self) -> str:
         """In a phrase that is the same on every machine."""
-        if self.gate.metric in MACHINE:
+        if self.of_machine:
             return f"the build did not hold `{self.gate.metric}`"
         return self.finding.message.rstrip(".")
 
@@ -91,7 +97,8 @@ def _check(gate: Gate, artifact: Artifact, model: Model) -> list[Diagnostic]:
         return _check_figure(gate, artifact, model)
     value = _machine_values(artifact)[gate.metric]
     if value is None:
-        return [] if _was_held(gate, artifact) else [_unmeasured(gate, artifact)]
+        foreign = converted(file.name for file in artifact.files)
+        return [] if _was_held(gate, artifact) else [_foreign(gate, artifact, foreign) or _unmeasured(gate, artifact)]
     return [] if _keeps(gate, value) else [_failed(gate, artifact, value)]
 
 
@@ -100,7 +107,8 @@ def _check_figure(gate: Gate, artifact: Artifact, model: Model) -> list[Diagnost
     if figure is None:
         if gate.metric == "taskAccuracy" and not artifact.quality.samples.get("prompts"):
             return [_no_prompts(gate, model.evaluation_data)]
-        return [_unknown(gate, artifact)]
+        foreign = unevaluated(model.task, (file.name for file in artifact.files))
+        return [_foreign(gate, artifact, foreign) or _unknown(gate, artifact)]
     if not _keeps(gate, figure.value):
         return [_failed(gate, artifact, figure.value)]
     worst = figure.high if gate.bound == "max" else figure.low
@@ -173,6 +181,18 @@ def _unmeasured(gate: Gate, artifact: Artifact) -> Diagnostic:
         f"`{gate.metric}` of `{artifact.name}` is not known here, and the lock holds no build that kept this limit.",
         gate.place,
         help="Run `slmc compile` on a machine that builds, without `--locked` or `--check`.",
+    )
+
+
+def _foreign(gate: Gate, artifact: Artifact, file: str | None) -> Diagnostic | None:
+    """What there is to say when `file` is of another runtime, for which nothing here takes this measure."""
+    if file is None:
+        return None
+    return Diagnostic(
+        Code.GATE_UNDECIDED,
+        f"`{gate.metric}` of `{artifact.name}` is not measured here: it is no ONNX model (`{file}`).",
+        gate.place,
+        help="Leave the gate out of this recipe; `size` is known of every format.",
     )
 
 
