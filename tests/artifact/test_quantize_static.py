@@ -298,7 +298,7 @@ def _text(words: str) -> str:
         ([_text("w1"), "", "w2"], "Line 3 of `bad.jsonl` is no text: The line is not JSON in UTF-8."),
         (
             [_text("w1"), '{"txt": "w2"}'],
-            "Line 2 of `bad.jsonl` is no text: The line is not an object with a string `text`.",
+            "Line 2 of `bad.jsonl` is no text: The line has no `text`.",
         ),
     ],
     ids=["empty", "few", "not-json", "no-text"],
