@@ -57,16 +57,16 @@ class Entry:
 
 def read(path: Path) -> Iterator[str]:
     """The `text` of every line that has one, one after the other. Raises BadLine."""
-    for entry in entries(path, TEXT_GENERATION):
-        if entry.text is not None:
-            yield entry.text
+    for one in entries(path, TEXT_GENERATION):
+        if one.text is not None:
+            yield one.text
 
 
 def numbered(path: Path) -> Iterator[tuple[int, str]]:
     """The `text` of every line that has one, with the line's number, from 1. Raises BadLine."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.strip() and (text := _entry(number, line, TEXT_GENERATION).text) is not None:
+            if line.strip() and (text := entry(number, line, TEXT_GENERATION).text) is not None:
                 yield number, text
 
 
@@ -75,7 +75,7 @@ def entries(path: Path, task: str) -> Iterator[Entry]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield _entry(number, line, task)
+                yield entry(number, line, task)
 
 
 def has_prompts(path: Path) -> bool:
@@ -83,7 +83,7 @@ def has_prompts(path: Path) -> bool:
     with path.open("rb") as file:
         for line in file:
             try:
-                if b'"prompt"' in line and _entry(0, line, TEXT_GENERATION).prompt is not None:
+                if b'"prompt"' in line and entry(0, line, TEXT_GENERATION).prompt is not None:
                     return True
             except BadLine:
                 continue
@@ -98,9 +98,9 @@ def check(workspace: Path, model: Model) -> list[Diagnostic]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                entry = _entry(number, line, model.task) if line.strip() else Entry()
-                empty = empty and not entry.text
-                prompts = prompts or entry.prompt is not None
+                one = entry(number, line, model.task) if line.strip() else Entry()
+                empty = empty and not one.text
+                prompts = prompts or one.prompt is not None
             except BadLine as error:
                 empty = False
                 help = _help(model.task, isinstance(error, MissingField))
@@ -128,7 +128,8 @@ def line_of(file: str, number: int, line: bytes) -> Span:
     return Span(source, number, 1, max(1, len(shown)))
 
 
-def _entry(number: int, line: bytes, task: str) -> Entry:
+def entry(number: int, line: bytes, task: str) -> Entry:
+    """A line that is not blank, as the task uses it; `number` is its own, from 1. Raises BadLine."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
