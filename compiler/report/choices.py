@@ -27,7 +27,7 @@ class Point:
 
 
 def choices_text(decisions: Iterable[Decision], artifacts: Mapping[str, Artifact], plots: bool = True) -> str:
-    """For every decision a table of its candidates; with `plots` for every set of candidates one, of size against loss."""
+    """For every decision a table of its candidates; with `plots` one of size against loss for every set of them."""
     parts, plotted = [], set()
     for decision in decisions:
         points = pareto(decision.candidates, artifacts)

@@ -79,7 +79,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 
 def _reached(layers: list[dict[str, Any]]) -> float:
     """Share of the units in these layers that went: whole ones go, so it may be less than what was asked for."""
-    before, after = (sum(layer[when] for layer in layers) for when in ("before", "after"))
+    before, after = (sum(int(layer[when]) for layer in layers) for when in ("before", "after"))
     return round(1 - after / before, 4)
 
 
