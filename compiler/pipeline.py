@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from compiler.artifact.artifact import Artifacts
+from compiler.artifact.evaluation.calibration import check_calibration
+from compiler.artifact.evaluation.repeats import check_repeats
 from compiler.artifact.making.build import build
 from compiler.artifact.making.pace import Pace
 from compiler.artifact.measuring.gates import check_gates, impossible_gates, of_runs
@@ -75,6 +77,7 @@ def validate(workspace: Path, store: Path | None) -> Outcome:
     outcome.targets = outcome.take(check_targets(workspace, outcome.fleets))
     if store is not None:
         outcome.diagnostics += check_sources(workspace, store, blueprint)
+        outcome.diagnostics += check_calibration(workspace, blueprint) + check_repeats(workspace, blueprint)
     return outcome
 
 

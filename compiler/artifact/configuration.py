@@ -27,11 +27,13 @@ _LENGTHS = (
 
 
 class Unusable(Exception):
-    """The model cannot be used. `code` is the name of a Code, the text a sentence."""
+    """The model cannot be used. `code` is the name of a Code, the text a sentence, and `help` what to do if that is
+    known."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.help = help
 
 
 def graph_file(folder: Path) -> str:

@@ -96,6 +96,7 @@ class Code(Enum):
     STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
     CUSTOM_OPERATOR = "SLM514", "custom-operator", _ERROR, "Model has an operator that onnxruntime does not have"
     SOURCE_NOT_FETCHED = "SLM517", "source-not-fetched", _ERROR, "Source has not been fetched"
+    REPEATED_TEXTS = "SLM518", "repeated-texts", _WARNING, "Evaluation data repeats a text"
     LOST_SPARSITY = "SLM516", "lost-sparsity", _WARNING, "Later step undid sparsity"
     NON_FINITE_WEIGHTS = (
         "SLM512",

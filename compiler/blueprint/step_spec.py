@@ -159,6 +159,9 @@ StepSpec = Annotated[
 ]
 
 
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""Of the folder that `adapter` names, in the layout of PEFT."""
+
 _PATHS: tuple[tuple[str, ...], ...] = (("adapter",), ("calibrate", "data"))
 """The parameters, of whatever step, that name a file or folder of the workspace."""
 

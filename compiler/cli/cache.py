@@ -47,7 +47,10 @@ def list_(output_format: str) -> int:
 
 @command.command()
 def verify() -> int:
-    """Compare every blob with its digest; exit 1 when one is damaged. A compile builds those anew."""
+    """Compare every blob with its digest; exit 1 when one is damaged. A compile builds those anew.
+
+    An index that is damaged is written anew with what can be read of it.
+    """
     output = Output()
     damage, diagnostics = cache.verify(_store())
     output.diagnostics(diagnostics)

@@ -15,7 +15,7 @@ from compiler.base import files
 from compiler.blueprint.blueprint import Blueprint
 
 FETCHED = Path("sources", "pypi")
-"""In the store: a folder for each wheel, `NAME-VERSION`."""
+"""In the store: a folder for each wheel, `NAME-VERSION`, with `~` for every `-` of the version."""
 
 _SCHEME = "pypi://"
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
@@ -45,8 +45,11 @@ class Package:
         return f"{_SCHEME}{self.name}/{self.version}/{self.folder}"
 
     def unpacked(self, store: Path) -> Path:
-        """Where the wheel is when it was fetched: there is the whole of it or nothing."""
-        return store / FETCHED / f"{self.name}-{self.version}"
+        """Where the wheel is when it was fetched: there is the whole of it or nothing.
+
+        The last `-` ends the name: `a-1` of version 2 and `a` of version 1-2 are two packages.
+        """
+        return store / FETCHED / f"{self.name}-{self.version.replace('-', '~')}"
 
 
 def is_package(source: str) -> bool:

@@ -75,17 +75,17 @@ def check_paths(workspace: Path, blueprint: Blueprint) -> list[Diagnostic]:
 
     Inventories check theirs when they are read.
     """
-    named = (*_data_paths(blueprint), *recipe_paths(blueprint))
+    named = (*_data_paths(blueprint), *((path, place) for _, path, place in recipe_paths(blueprint)))
     sources = (source_fault(workspace, path, place) for path, place in source_paths(blueprint))
     return [found for found in (*(fault(workspace, path, place) for path, place in named), *sources) if found]
 
 
-def recipe_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:
-    """The paths that the steps of all recipes name."""
+def recipe_paths(blueprint: Blueprint) -> Iterator[tuple[str, str, Span]]:
+    """The paths that the steps of all recipes name, each with the parameter that it stands in and its place."""
     for name, recipe in blueprint.recipes.items():
         for number, step in enumerate(recipe.steps):
             for keys, path in step_paths(step):
-                yield path, blueprint.places.value("recipes", name, "steps", number, *keys)
+                yield keys[0], path, blueprint.places.value("recipes", name, "steps", number, *keys)
 
 
 def source_paths(blueprint: Blueprint) -> Iterator[tuple[str, Span]]:

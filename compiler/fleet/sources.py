@@ -12,6 +12,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Blueprint
+from compiler.blueprint.step_spec import ADAPTER_FILES
 from compiler.fleet.packages import Package
 from compiler.fleet.paths import fault, recipe_paths, source_fault, source_paths
 
@@ -55,9 +56,10 @@ def check_sources(workspace: Path, store: Path, blueprint: Blueprint) -> list[Di
         place = blueprint.places.value("models", name, "evaluate", "data")
         if fault(workspace, model.evaluate.data, place) is None:
             diagnostics += _file_findings(workspace, model.evaluate.data, place)
-    for path, place in recipe_paths(blueprint):
+    for parameter, path, place in recipe_paths(blueprint):
         if fault(workspace, path, place) is None:
-            diagnostics += _step_file_findings(workspace, path, place)
+            findings = _adapter_findings if parameter == "adapter" else _file_findings
+            diagnostics += findings(workspace, path, place)
     return diagnostics
 
 
@@ -74,12 +76,17 @@ def package_findings(store: Path, package: Package, place: Span) -> list[Diagnos
     return []
 
 
-def _step_file_findings(workspace: Path, path: str, place: Span) -> list[Diagnostic]:
+def _adapter_findings(workspace: Path, path: str, place: Span) -> list[Diagnostic]:
     folder = workspace / path
-    if not folder.is_dir():
+    if not folder.exists():
         return _file_findings(workspace, path, place)
+    help = f"An adapter is a folder with {' and '.join(f'`{name}`' for name in ADAPTER_FILES)}."
+    if not folder.is_dir():
+        return [Diagnostic(Code.BAD_VALUE, f"`{path}` is not a folder.", place, help=f"{help} Name the folder.")]
     names = [f"{path}/{inner.relative_to(folder).as_posix()}" for inner in _walk(folder)]
-    return [finding for name in names for finding in _file_findings(workspace, name, place)]
+    absent = [name for name in ADAPTER_FILES if f"{path}/{name}" not in names]
+    findings = [Diagnostic(Code.MISSING_FILE, f"`{path}` has no `{name}`.", place, help=help) for name in absent]
+    return findings + [finding for name in names for finding in _file_findings(workspace, name, place)]
 
 
 def _source_findings(workspace: Path, source: str, place: Span) -> list[Diagnostic]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from compiler.base.files import TEMPORARY_PREFIX
 from compiler.lock.disk import signature, state_of
 
-_UNREAD = (".git", TEMPORARY_PREFIX)
-"""How names begin of what no compile reads. It may be told to read from any other folder with a dot."""
+_GIT = ".git"
+"""Git's own: no compile reads it. It may be told to read from any other folder with a dot, `.github` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Inputs:
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
-                        if entry.name.startswith(_UNREAD) or entry.path in skipped:
+                        if entry.name == _GIT or entry.name.startswith(TEMPORARY_PREFIX) or entry.path in skipped:
                             continue
                         if entry.is_symlink():  # what is behind it may be seen already, by another way
                             found[f"{entry.path} "] = os.path.realpath(entry.path)

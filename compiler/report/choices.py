@@ -26,14 +26,14 @@ class Point:
     """Whether no other candidate is at most as large and loses at most as much, and less of one."""
 
 
-def choices_text(decisions: Iterable[Decision], artifacts: Mapping[str, Artifact]) -> str:
-    """For every decision a table of its candidates; for every set of candidates one plot of size against loss."""
+def choices_text(decisions: Iterable[Decision], artifacts: Mapping[str, Artifact], plots: bool = True) -> str:
+    """For every decision a table of its candidates; with `plots` one of size against loss for every set of them."""
     parts, plotted = [], set()
     for decision in decisions:
         points = pareto(decision.candidates, artifacts)
         parts.append(_table(decision, points))
         key = decision.model, tuple(one.digest for one in decision.candidates)
-        if len(points) > 1 and key not in plotted:
+        if plots and len(points) > 1 and key not in plotted:
             plotted.add(key)
             parts.append(plot(points))
     return "\n".join(parts)

@@ -50,7 +50,7 @@ def facts_text(outcome: Outcome) -> str:
         parts.append(artifacts_text(outcome.plan, outcome.artifacts))
     if outcome.decisions and outcome.artifacts:
         known = {artifact.digest: artifact for artifact in outcome.artifacts.artifacts.values()}
-        parts.append(choices_text(outcome.decisions, known))
+        parts.append(choices_text(outcome.decisions, known, plots=outcome.mode is not Mode.CHECK))
     if outcome.estimates:
         parts.append(_fit_text(outcome.fleets, outcome.estimates))
     return "\n".join(parts)

@@ -25,6 +25,7 @@ INT4 = Step("quantize", {"scheme": "int4", "blockSize": 16, "symmetric": False},
 OPTIMIZE = Step("optimize", {"level": "basic"}, PLACE)
 INT8 = Step("quantize", {"scheme": "int8", "blockSize": 16, "symmetric": True}, PLACE)
 SMALL, FAST = Recipe("small", (INT4,), (), PLACE), Recipe("fast", (INT8,), (), PLACE)
+FOUR = Recipe("four", (OPTIMIZE, INT4), (), PLACE)
 TOOLS = Tools(step_versions(), tool_versions())
 
 
@@ -71,3 +72,16 @@ def lock_of(workspace: Path, artifact: Artifact, recipe: Recipe, **changes: Any)
         action.key, action.source.digest, action.model.task, steps, action.source.evaluation, artifact.digest
     )
     return {action.name: replace(locked, **changes)}
+
+
+def without_idle(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """Without what is said of the tiny model: `optimize` finds nothing to do in it."""
+    return [diagnostic for diagnostic in diagnostics if diagnostic.code is not Code.STEP_IDLE]
+
+
+def begun(said: list[str]) -> list[str]:
+    return [line for line in said if line.endswith(")")]
+
+
+def kinds(store: Store) -> list[str]:
+    return sorted(entry["artifactType"].split(".")[2] for entry in store.index()[0])

@@ -94,6 +94,14 @@ def test_a_second_run_finds_everything_and_writes_nothing(workspace: Path, warm:
     assert second.artifacts == {name: replace(a, built=False) for name, a in first.artifacts.items()}
 
 
+def test_a_damaged_index_is_mended_by_a_build_that_makes_nothing(workspace: Path, warm: Store) -> None:
+    index = warm.root / "index.json"
+    whole = index.read_bytes()
+    index.write_bytes(whole[:-4])
+    _, diagnostics, said = built(workspace, warm, SMALL)
+    assert (codes(diagnostics), said, index.read_bytes()) == ([Code.CORRUPT_BLOB], [], whole)
+
+
 def test_another_folder_and_another_store_give_the_same_artifacts(workspace: Path, warm: Store, store: Store) -> None:
     first, _, said = built(workspace, warm, SMALL, FAST)
     assert said == []

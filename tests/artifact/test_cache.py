@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from compiler.artifact.store import cache, layout
 from compiler.artifact.store.store import Store, Stored
 from compiler.base import digests
+from compiler.base.codes import Code
 from tests.artifact.shelf import flip, fresh, label, put
 from tests.tree import tree
 from tests.values import digest
@@ -74,6 +78,61 @@ def test_list_and_verify(store: Store, stored: Stored, tmp_path: Path) -> None:
         [cache.Damage("assistant-1.0-int4", stored.files[1].digest, "does not have the content that its digest names")],
         [],
     )
+
+
+def _of_b(text: str) -> int:
+    """Where the entry of the artifact with key `b` has its key."""
+    return text.index(digest("b"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "kept"),
+    [
+        (lambda text: text[: _of_b(text)], "a"),
+        (lambda text: text.replace(f'"dev.slmc.key": "{digest("a")}"', '"dev.slmc.key" = 0'), "b"),
+        (lambda text: text.replace('"dev.slmc.name": "another"', '"dev.slmc.name": 3'), "a"),
+        (lambda text: text.replace('"manifests"', '"manifest"'), "ab"),
+        (lambda text: text.replace("[", "", 1), "ab"),
+        (lambda text: "[" * 100_000 + text, "ab"),
+        (lambda text: "", ""),
+        (lambda text: "{}", ""),
+        (lambda text: '[{"mediaType": 1}, 3]', ""),
+    ],
+)
+def test_what_can_be_read_of_a_damaged_index_is_kept(
+    store: Store, stored: Stored, tmp_path: Path, damage: Callable[[str], str], kept: str
+) -> None:
+    put(store, tmp_path / "in2", label("another", "b"), model_onnx="NN")
+    path = store.root / "index.json"
+    whole = {letter: fresh(store).find(digest(letter))[0] for letter in "ab"}
+    path.write_text(damage(path.read_text()))
+    found, (finding,) = cache.verify(fresh(store))
+    assert (found, finding.code, finding.message) == (
+        [],
+        Code.CORRUPT_BLOB,
+        f"`index.json` of the store is damaged: {len(kept)} of its entries can be read. "
+        "What is missing is built anew when it is needed.",
+    )
+    assert cache.verify(fresh(store)) == ([], [])
+    assert {letter: fresh(store).find(digest(letter)) for letter in "ab"} == {
+        letter: (whole[letter] if letter in kept else None, []) for letter in "ab"
+    }
+
+
+def test_what_others_wrote_outlives_a_damaged_index(store: Store, stored: Stored) -> None:
+    data = b"theirs"
+    store.blobs.put(data)
+    theirs = {"mediaType": layout.MANIFEST, "digest": digests.of_bytes(data), "size": len(data)}
+    store.write_index([*store.index()[0], theirs])
+    path = store.root / "index.json"
+    path.write_text(path.read_text()[:-3])
+    put(fresh(store), store.root.parent / "in3", label("third", "c"), model_onnx="3")
+    assert [layout.key_of(entry) for entry in store.index()[0]] == [None, digest("a"), digest("c")]
+
+
+def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
+    assert cache.verify(Store(tmp_path / "none")) == ([], [])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_finding_marks_as_used(store: Store, stored: Stored) -> None:

@@ -60,7 +60,7 @@ def log_probabilities(folder: Path, texts: list[str]) -> Any:
     ("line", "words"),
     [
         ("", "`texts.jsonl` has 0 texts; calibration takes at least 8."),
-        ("{}", "Line 1 of `texts.jsonl` is no text: The line is not an object with a string `text`."),
+        ("{}", "Line 1 of `texts.jsonl` is no text: The line has no `text`."),
     ],
 )
 def test_texts_that_cannot_be_used(tmp_path: Path, repository: Path, line: str, words: str) -> None:

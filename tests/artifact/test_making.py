@@ -12,49 +12,45 @@ from compiler.artifact.making import resources
 from compiler.artifact.making.build import build
 from compiler.artifact.making.pace import Pace
 from compiler.artifact.making.stages import keys
-from compiler.artifact.making.verify import State, Verdict, verify
-from compiler.artifact.steps import quantize_blockwise
 from compiler.artifact.store import cache, intermediates, layout
 from compiler.artifact.store.store import Store
 from compiler.base import digests
 from compiler.base.codes import Code
-from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.graph import Recipe
-from compiler.plan.actions import Plan
-from tests.artifact.building import INT4, INT8, OPTIMIZE, SMALL, built, codes, facts, lock_of, planned
+from tests.artifact.building import (
+    FOUR,
+    INT4,
+    INT8,
+    OPTIMIZE,
+    SMALL,
+    begun,
+    built,
+    codes,
+    facts,
+    kinds,
+    planned,
+    without_idle,
+)
 from tests.artifact.shelf import flip
 from tests.values import PLACE, digest
 
 pytestmark = pytest.mark.slow
 
-FOUR, EIGHT = Recipe("four", (OPTIMIZE, INT4), (), PLACE), Recipe("eight", (OPTIMIZE, INT8), (), PLACE)
+EIGHT = Recipe("eight", (OPTIMIZE, INT8), (), PLACE)
 BARE = Recipe("bare", (OPTIMIZE,), (), PLACE)
-
-
-def _wrong(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
-    """Without what is said of the tiny model: `optimize` finds nothing to do in it."""
-    return [diagnostic for diagnostic in diagnostics if diagnostic.code is not Code.STEP_IDLE]
-
-
-def _begun(said: list[str]) -> list[str]:
-    return [line for line in said if line.endswith(")")]
-
-
-def _kinds(store: Store) -> list[str]:
-    return sorted(entry["artifactType"].split(".")[2] for entry in store.index()[0])
 
 
 def test_a_shared_step_runs_once_and_changes_nothing(workspace: Path, store: Store, tmp_path: Path) -> None:
     together, diagnostics, said = built(workspace, store, BARE, EIGHT, FOUR)
-    assert _wrong(diagnostics) == []
-    assert _begun(said)[0] == "assistant-1.4.0-bare: optimize (1/1)"
-    assert sorted(_begun(said)[1:]) == [
+    assert without_idle(diagnostics) == []
+    assert begun(said)[0] == "assistant-1.4.0-bare: optimize (1/1)"
+    assert sorted(begun(said)[1:]) == [
         "assistant-1.4.0-eight: quantize int8 (2/2)",
         "assistant-1.4.0-four: quantize int4 (2/2)",
     ]
     for recipe in (BARE, EIGHT, FOUR):
         alone, _, said = built(workspace, Store(tmp_path / recipe.name), recipe)
-        assert len(_begun(said)) == len(recipe.steps)
+        assert len(begun(said)) == len(recipe.steps)
         [(name, artifact)] = alone.artifacts.items()
         assert facts(artifact) == facts(together.artifacts[name])
 
@@ -63,18 +59,18 @@ def test_what_recipes_share_is_kept_for_the_next_compile(workspace: Path, store:
     built(workspace, store, EIGHT, FOUR)
     other = Recipe("other", (OPTIMIZE, replace(INT4, parameters=INT4.parameters | {"symmetric": True})), (), PLACE)
     _, diagnostics, said = built(workspace, store, FOUR, other)
-    assert _wrong(diagnostics) == []
-    assert _begun(said) == ["assistant-1.4.0-other: quantize int4 (2/2)"]
+    assert without_idle(diagnostics) == []
+    assert begun(said) == ["assistant-1.4.0-other: quantize int4 (2/2)"]
 
 
 def test_what_one_recipe_does_on_its_way_is_not_kept(workspace: Path, store: Store) -> None:
     built(workspace, store, FOUR)
-    assert "intermediate" not in _kinds(store)
+    assert "intermediate" not in kinds(store)
 
 
 def test_what_recipes_share_is_checked_and_pruned(workspace: Path, store: Store) -> None:
     built(workspace, store, EIGHT, FOUR)
-    assert _kinds(store).count("intermediate") == 1
+    assert kinds(store).count("intermediate") == 1
     shared = keys(planned(workspace, FOUR).actions[0])[0]
     found, _ = intermediates.find(store, shared)
     assert found is not None
@@ -88,9 +84,9 @@ def test_what_recipes_share_is_checked_and_pruned(workspace: Path, store: Store)
     assert (missing, codes(diagnostics)) == (None, [Code.CORRUPT_BLOB])
     assert "`assistant@1.4.0 after optimize`" in diagnostics[0].message
     built(workspace, Store(store.root), Recipe("new", (OPTIMIZE, INT4, INT8), (), PLACE), EIGHT)
-    assert _kinds(store).count("intermediate") == 1
+    assert kinds(store).count("intermediate") == 1
     assert cache.prune(store, None).artifacts == ()
-    assert "intermediate" not in _kinds(store)
+    assert "intermediate" not in kinds(store)
     assert built(workspace, store, EIGHT, FOUR)[2] == []
 
 
@@ -101,7 +97,7 @@ def test_a_damaged_shared_result_is_made_anew(workspace: Path, store: Store) -> 
     store.write_index([e for e in store.index()[0] if e["artifactType"] != layout.ARTIFACT])
     flip(store.path_of(found.files[0].digest))
     again, diagnostics, _ = built(workspace, store, EIGHT, FOUR)
-    assert codes(_wrong(diagnostics)) == [Code.CORRUPT_BLOB]
+    assert codes(without_idle(diagnostics)) == [Code.CORRUPT_BLOB]
     assert {n: a.digest for n, a in again.artifacts.items()} == {n: a.digest for n, a in first.artifacts.items()}
 
 
@@ -113,7 +109,7 @@ def test_one_process_at_a_time_gives_the_same(workspace: Path, store: Store, tmp
         for jobs in (1, 2, 5)
     ]
     artifacts, diagnostics = found[0]
-    assert codes(_wrong(diagnostics)) == [Code.STEP_FAILED]
+    assert codes(without_idle(diagnostics)) == [Code.STEP_FAILED]
     for other, said in found[1:]:
         assert said == diagnostics
         assert {n: facts(a) for n, a in other.artifacts.items()} == {
@@ -168,7 +164,7 @@ def test_a_step_that_is_killed_is_told_with_its_log_and_the_others_finish(
     place = replace(PLACE, line=2)
     four = replace(FOUR, steps=(OPTIMIZE, replace(INT4, place=place)))
     artifacts, diagnostics, _ = built(workspace, store, BARE, EIGHT, four)
-    assert [(d.code, d.span, d.message) for d in _wrong(diagnostics)] == [
+    assert [(d.code, d.span, d.message) for d in without_idle(diagnostics)] == [
         (
             Code.STEP_FAILED,
             place,
@@ -250,64 +246,3 @@ def test_leftovers_of_a_killed_build_go_when_the_next_one_begins(workspace: Path
     (store.root / ".slmc-tmp-dead" / "stage-0" / "model.onnx").write_bytes(b"half")
     built(workspace, store, SMALL)
     assert not list(store.root.glob(".slmc-tmp-*"))
-
-
-# Whether it comes out the same
-
-
-def _locked(workspace: Path, store: Store, **changes: str) -> Plan:
-    artifact = built(workspace, store, FOUR)[0].artifacts["assistant-1.4.0-four"]
-    return planned(workspace, FOUR, locked=lock_of(workspace, artifact, FOUR, **changes))
-
-
-def test_verify_says_what_is_reproduced_and_keeps_nothing(workspace: Path, store: Store) -> None:
-    plan = _locked(workspace, store)
-    before = _kinds(store)
-    said: list[str] = []
-    verdicts, diagnostics = verify(plan, workspace, store, said.append, pace=Pace())
-    locked = plan.actions[0].locked
-    assert locked is not None
-    assert diagnostics == []
-    assert verdicts == (Verdict("assistant-1.4.0-four", State.REPRODUCED, locked.digest, locked.digest),)
-    assert _begun(said) == ["assistant-1.4.0-four: optimize (1/2)", "assistant-1.4.0-four: quantize int4 (2/2)"]
-    assert _kinds(store) == before
-    assert not list(store.root.glob(".slmc-tmp-*"))
-
-
-def test_verify_says_what_differs(workspace: Path, store: Store) -> None:
-    plan = _locked(workspace, store, digest=digest("0"))
-    verdicts, diagnostics = verify(plan, workspace, store, lambda line: None, Pace())
-    assert [(v.state, v.locked) for v in verdicts] == [(State.DIFFERS, digest("0"))]
-    assert codes(diagnostics) == [Code.NOT_REPRODUCED]
-    assert diagnostics[0].help is not None
-    assert diagnostics[0].help.startswith("Compare processor")
-
-
-def test_verify_has_nothing_to_say_of_what_the_lock_does_not_know(workspace: Path, store: Store) -> None:
-    verdicts, diagnostics = verify(planned(workspace, FOUR), workspace, store, lambda line: None, Pace())
-    assert (verdicts, codes(diagnostics)) == ((), [Code.LOCK_OUTDATED])
-
-
-def test_a_method_that_is_not_reproducible_is_pinned(
-    workspace: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = _locked(workspace, store, digest=digest("0"))
-    monkeypatch.setattr(quantize_blockwise, "REPRODUCIBLE", False)
-    said: list[str] = []
-    verdicts, diagnostics = verify(plan, workspace, store, said.append, pace=Pace())
-    assert verdicts == (Verdict("assistant-1.4.0-four", State.PINNED, digest("0"), None),)
-    assert (diagnostics, said) == ([], [])
-    diagnostics = _wrong(build(plan, workspace, store, said.append)[1])
-    assert codes(diagnostics) == [Code.NOT_REPRODUCED]
-    assert diagnostics[0].help is not None
-    assert "has to come from the store that built it" in diagnostics[0].help
-
-
-def test_whether_a_method_is_reproducible_may_depend_on_its_parameters(
-    workspace: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = _locked(workspace, store)
-    for bad, state in (("gptq", State.REPRODUCED), ("rtn", State.PINNED)):
-        monkeypatch.setattr(quantize_blockwise, "REPRODUCIBLE", lambda chosen, bad=bad: chosen.method != bad)
-        verdicts, _ = verify(plan, workspace, store, lambda line: None, Pace())
-        assert [verdict.state for verdict in verdicts] == [state]

@@ -78,7 +78,12 @@ def test_groups_with_biases_and_rotations_of_their_own(tmp_path: Path) -> None:
     out = norms(weights["o.weight"].reshape(GROUPS, QUERIES * WIDE, 6), (1, 2))
     removed = [int(np.argmin(value * out))]
     assert result["reports"] == [
-        {"layers": [{"node": "/attention", "before": 3, "after": 2, "removed": removed}]},
+        {
+            "layers": [{"node": "/attention", "before": 3, "after": 2, "removed": removed}],
+            "shareAsked": 0.34,
+            "shareReached": 0.3333,
+            "units": "key and value heads",
+        },
     ]
     made = tmp_path / "made" / "model.onnx"
     expected = output(without(model, "o.weight", removed, QUERIES * WIDE), attention_feeds(GROUPS))
@@ -206,6 +211,7 @@ def test_the_same_bytes_from_weights_outside_the_graph(example: Path, tmp_path: 
 def test_a_share_that_is_less_than_one_unit_changes_nothing_and_says_so(example: Path, tmp_path: Path) -> None:
     _, result = made_of(example, tmp_path, prune("heads", 0.4))
     assert result["idle"] == [0]
+    assert result["reports"][0]["shareReached"] == 0
     assert result["remarks"] == [
         ["STEP_PARTIAL", "40% of the 2 key and value heads at `/model/layers.0/attn/GroupQueryAttention` is none."]
     ]

@@ -1,8 +1,7 @@
-"""8-bit weights and calibrated activations: the arithmetic by hand, ranges, smoothing, and data that cannot be used."""
+"""8-bit weights and calibrated activations: the arithmetic by hand, smoothing, and what cannot be used."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,13 @@ from compiler.artifact.graph.weights import Source
 from compiler.artifact.inference import runtime
 from compiler.artifact.process import run
 from compiler.artifact.steps.quantization.matrices import by_input, find
-from compiler.artifact.steps.quantization.ranges import Range, Seen, extremes, ranges
+from compiler.artifact.steps.quantization.ranges import Seen
 from compiler.artifact.steps.quantization.smoothing import factors
 from tests.artifact import bert, tiny
+from tests.artifact.calibrated import STATIC, make
 from tests.artifact.stepping import chained
 
-STATIC = "quantize/int8-static"
 IDS = [3, 1, 4, 1, 5, 9, 2, 6]
-
-
-def make(source: Path, target: Path, data: Path, **parameters: Any) -> dict[str, Any]:
-    target.mkdir(parents=True, exist_ok=True)
-    parameters = {"scheme": "int8-static", "calibrate": {"samples": 16, "maxTokens": 20}, **parameters}
-    step = {"name": STATIC, "parameters": parameters, "files": {"calibrate.data": str(data)}}
-    return chained(source / "model.onnx", target / "model.onnx", [step])
 
 
 @pytest.fixture
@@ -148,54 +140,6 @@ def test_per_tensor_has_one_scale_a_matrix(tmp_path: Path, data: Path) -> None:
         assert found[f"{name}_scale"] == pytest.approx(np.abs(array).max() / 127)
 
 
-def _runs(values: Any, parts: int = 4) -> list[dict[str, Any]]:
-    return [{"x": part.astype(np.float32)} for part in np.split(values, parts)]
-
-
-def test_extremes_are_of_all_runs_and_each_channel() -> None:
-    runs = [{"x": np.array([[1, -2], [3, 4]])}, {"x": np.array([[-5, 0]])}]
-    found = extremes(runs)["x"]
-    assert (found.low.tolist(), found.high.tolist()) == ([-5, -2], [3, 4])
-
-
-@pytest.mark.parametrize("percentile", [90, 99.9])
-def test_percentile_cuts_both_tails(percentile: float) -> None:
-    values = np.random.default_rng(2).gamma(2, size=(4000, 8)) - 1
-    runs = _runs(values)
-    found = ranges(runs, extremes(runs), "percentile", percentile, 128)["x"]
-    bin_width = (values.max() - values.min()) / 2048
-    tail = (100 - percentile) / 2
-    assert found.low == pytest.approx(np.percentile(values, tail), abs=2 * bin_width)
-    assert found.high == pytest.approx(np.percentile(values, 100 - tail), abs=2 * bin_width)
-
-
-def test_entropy_clips_rare_outliers_and_nothing_of_even_values() -> None:
-    draw = np.random.default_rng(3)
-    rare = draw.standard_normal((4000, 8))
-    rare[::400] *= 40
-    even = draw.uniform(-1, 2, (4000, 8))
-    for values, low, high in ((rare, 2.5, float(np.abs(rare).max()) / 2), (even, 2 - 2 / 256, 2.0)):
-        runs = _runs(values)
-        found = ranges(runs, extremes(runs), "entropy", 99.99, 128)["x"]
-        assert low < found.high <= high
-    many = _runs(rare)
-    whole = ranges(many, extremes(many), "minmax", 99.99, 128)
-    assert ranges(many, extremes(many), "entropy", 99.99, 32768) == whole
-
-
-@pytest.mark.parametrize(
-    ("found", "scale", "zero"),
-    [
-        (Range(-1, 3), 4 / 255, 64),
-        (Range(1, 5.1), 0.02, 0),
-        (Range(-5.1, -1), 0.02, 255),
-        (Range(0, 0), 1, 0),
-    ],
-)
-def test_zero_is_always_exact(found: Range, scale: float, zero: int) -> None:
-    assert found.integers(0, 255) == (np.float32(scale), zero)
-
-
 def test_smoothing_follows_the_formula(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "m")
     weights = tiny.Weights.random()
@@ -281,50 +225,6 @@ def test_same_bytes_with_other_threads(tmp_path: Path, data: Path) -> None:
     assert found[0] == found[1]
 
 
-def _lines(path: Path, *lines: str) -> Path:
-    path.write_text("".join(line + "\n" for line in lines))
-    return path
-
-
-def _text(words: str) -> str:
-    return json.dumps({"text": words})
-
-
-@pytest.mark.parametrize(
-    ("lines", "reason"),
-    [
-        ([], "`bad.jsonl` has 0 texts; calibration takes at least 8."),
-        ([_text("w1 w2")] * 7 + [_text("")], "`bad.jsonl` has 7 texts; calibration takes at least 8."),
-        ([_text("w1"), "", "w2"], "Line 3 of `bad.jsonl` is no text: The line is not JSON in UTF-8."),
-        (
-            [_text("w1"), '{"txt": "w2"}'],
-            "Line 2 of `bad.jsonl` is no text: The line is not an object with a string `text`.",
-        ),
-    ],
-    ids=["empty", "few", "not-json", "no-text"],
-)
-def test_unusable_data_is_refused(tmp_path: Path, lines: list[str], reason: str) -> None:
-    path = _lines(tmp_path / "bad.jsonl", *lines)
-    found = make(tiny.write(tmp_path / "m"), tmp_path / "a", path)
-    assert found == {"failed": 0, "refused": "BAD_CALIBRATION_DATA", "reason": reason}
-
-
-def test_few_samples_are_enough_if_no_more_are_asked_for(tmp_path: Path) -> None:
-    path = _lines(tmp_path / "few.jsonl", _text("w1 w2"), _text("w3"))
-    assert "failed" not in make(tiny.write(tmp_path / "m"), tmp_path / "a", path, calibrate={"samples": 2})
-
-
-def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    weights = tiny.Weights.random()
-    weights.embeddings[9], weights.cache_in[:] = 1e38, 100
-    path = _lines(tmp_path / "bad.jsonl", _text("w1 w2"), "", _text("w3 w9"))
-    assert make(tiny.write(tmp_path / "m", weights), tmp_path / "a", path) == {
-        "failed": 0,
-        "refused": "BAD_CALIBRATION_DATA",
-        "reason": "The text on line 3 of `bad.jsonl` makes `context` NaN or infinite.",
-    }
-
-
 @pytest.mark.parametrize(("part", "name"), [("embeddings", "E"), ("output", "W")])
 def test_weights_that_are_no_numbers_are_not_the_texts_fault(tmp_path: Path, data: Path, part: str, name: str) -> None:
     weights = tiny.Weights.random()
@@ -334,14 +234,6 @@ def test_weights_that_are_no_numbers_are_not_the_texts_fault(tmp_path: Path, dat
         "refused": "NON_FINITE_WEIGHTS",
         "reason": f"`{name}` has weights that are NaN or infinite.",
     }
-
-
-def test_text_that_the_model_does_not_take_is_refused(tmp_path: Path) -> None:
-    path = _lines(tmp_path / "bad.jsonl", _text("w1 w2"), _text("w3 " * (bert.POSITIONS + 1)))
-    found = make(bert.write(tmp_path / "m"), tmp_path / "a", path, calibrate={"maxTokens": 128})
-    assert found["refused"] == "BAD_CALIBRATION_DATA"
-    assert found["reason"].startswith("The text on line 2 of `bad.jsonl` does not go through the model: ")
-    assert "/places" in found["reason"]
 
 
 def test_opset_without_scales_for_channels_is_refused(tmp_path: Path, data: Path) -> None:

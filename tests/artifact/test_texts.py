@@ -14,6 +14,8 @@ from compiler.artifact.evaluation.texts import Entry
 from compiler.base.codes import Code
 from tests.values import MODEL
 
+NO_TEXT = "The line has no `text`."
+ONLY_PROMPT = "The line has a `prompt` and no `text`."
 FORM = "The line is not an object with a string `text`."
 CHOICES = "`choices` is not a list of two texts or more."
 NO_ANSWER = "The line has a `prompt` and no `answer`, which is a text."
@@ -40,7 +42,8 @@ def test_reads_every_text_and_skips_blank_lines(tmp_path: Path) -> None:
         (b'{"text": "\xe4"}', "The line is not JSON in UTF-8."),
         (b"[" * 100_000, "The line is not JSON in UTF-8."),
         (b'["a"]', FORM),
-        (b'{"txt": "a"}', FORM),
+        (b'{"txt": "a"}', NO_TEXT),
+        (b'{"prompt": 3}', ONLY_PROMPT),
         (b'{"text": 3}', FORM),
         (b"null", FORM),
     ],
@@ -67,7 +70,7 @@ def test_a_bad_line_is_told_with_its_place(tmp_path: Path, line: bytes, message:
         ("text-generation", {"prompt": "a", "choices": ["b", "c"], "answer": -1}, ANSWER),
         ("text-generation", {"prompt": "a", "choices": ["b", "c"], "answer": True}, ANSWER),
         ("text-generation", {"prompt": "a", "choices": ["b", "c"], "answer": "b"}, ANSWER),
-        ("embeddings", {"prompt": "a", "answer": "b"}, FORM),
+        ("embeddings", {"prompt": "a", "answer": "b"}, ONLY_PROMPT),
         ("text-classification", {"text": "a"}, NO_LABEL),
         ("text-classification", {"text": "a", "label": 1.5}, NO_LABEL),
         (
@@ -75,7 +78,8 @@ def test_a_bad_line_is_told_with_its_place(tmp_path: Path, line: bytes, message:
             {"text": "a", "label": False},
             "The line has no `label`: a text, or the label's number.",
         ),
-        ("text-classification", {"label": "a"}, FORM),
+        ("text-classification", {"label": "a"}, NO_TEXT),
+        ("text-classification", {"prompt": "a", "answer": "b"}, ONLY_PROMPT),
     ],
 )
 def test_a_line_that_the_task_cannot_use_is_told(task: str, line: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -111,3 +115,18 @@ def test_several_bad_lines_are_told_together_but_not_all_of_many(tmp_path: Path)
 def test_data_without_text_is_told_where_the_blueprint_names_it(tmp_path: Path, data: bytes) -> None:
     message = "`data/a.jsonl` has no text of two tokens or more."
     assert found(tmp_path, data) == [(Code.BAD_EVALUATION_DATA, message, str(MODEL.evaluation_place))]
+
+
+def test_prompts_alone_are_too_little_and_what_each_task_reads_is_told(tmp_path: Path) -> None:
+    path = tmp_path / MODEL.evaluation_data
+    path.parent.mkdir()
+    path.write_text('{"prompt": "a", "answer": "b"}\n')
+    [finding] = texts.check(tmp_path, MODEL)
+    assert finding.message == (
+        "`data/a.jsonl` has `prompt` on its lines and `text` on none, which all figures but `taskAccuracy` are "
+        "measured on."
+    )
+    assert finding.help == (
+        'Each line is an object with a string `text`: {"text": "…"}. text-generation reads `text`, and beside texts '
+        "`prompt` with `answer`; embeddings reads `text`; text-classification reads `text` and `label`."
+    )

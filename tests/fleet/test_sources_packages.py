@@ -56,3 +56,10 @@ def test_where_a_source_is(tmp_path: Path) -> None:
     workspace, store = tmp_path / "workspace", tmp_path / "store"
     assert source_folder(workspace, store, "models/a") == workspace / "models/a"
     assert source_folder(workspace, store, "pypi://a/1/b/c") == store / "sources/pypi/a-1/b/c"
+
+
+def test_two_packages_have_two_folders() -> None:
+    spelt = [("a-1", "2"), ("a", "1-2"), ("a", "1_2"), ("a", "1.2"), ("a-1-2", "3"), ("a-1", "2-3"), ("a", "1-2-3")]
+    folders = [Package(name, version, "m").unpacked(Path("store")) for name, version in spelt]
+    assert sorted(set(folders)) == sorted(folders)
+    assert {folder.parent for folder in folders} == {Path("store/sources/pypi")}

@@ -11,6 +11,7 @@ import pytest
 
 from compiler import pipeline
 from compiler.cli.main import run
+from compiler.lock.inputs import Inputs
 from compiler.lock.memory import FOLDER
 from tests.shop import Shop
 from tests.tree import generated
@@ -123,6 +124,24 @@ def test_a_folder_with_a_dot_is_read_when_the_blueprint_says_so(shop: Shop, tmp_
     rows = (hidden / "shops.csv").read_text().splitlines(keepends=True)
     (hidden / "shops.csv").write_text("".join(rows[:-1]))
     assert shop.compile() == shop.compile_clean(tmp_path / "clean")
+
+
+@pytest.mark.parametrize("name", [".github/notes.jsonl", ".gitdata/x", ".gitignore"])
+def test_only_git_s_own_folder_is_not_looked_at(tmp_path: Path, name: str) -> None:
+    for path in (name, ".git/HEAD", "sub/.git/HEAD", ".slmc-tmp-abc/half"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("1")
+    assert list(Inputs.look(tmp_path, []).files) == [name]
+
+
+def test_an_edit_in_a_folder_of_a_forge_is_seen(shop: Shop, stages: list[str]) -> None:
+    notes = shop.folder / ".github" / "calibration.jsonl"  # the folder is the example's
+    notes.write_text("{}")
+    settle(shop)
+    stages.clear()
+    notes.write_text('{"text": "other"}')
+    shop.compile()
+    assert stages == ["resolve"]
 
 
 @pytest.mark.slow  # it builds anew

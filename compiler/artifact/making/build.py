@@ -48,6 +48,7 @@ def build(
     from compiler.artifact.making.models import Models
 
     building = _Building(workspace, store, progress, Models(workspace, store, progress), last)
+    building.diagnostics += store.mend()
     missing = [action for action in plan.actions if not building.find(action)]
     if missing:
         building.make(missing, plan, pace or Pace())

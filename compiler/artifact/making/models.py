@@ -199,8 +199,6 @@ def refuse_full_disk(store: Store, action: Action) -> None:
 
 
 def _unusable(action: Action, problem: Mapping[str, str]) -> Diagnostic:
-    if problem["code"] == Code.CONVERTER_MISSING.name:
-        help = install(PACKAGER)
-    else:
-        help = f"`source` is {_FOLDERS[action.model.task]}. `{action.model.source}` is not one as it is."
+    folder = f"`source` is {_FOLDERS[action.model.task]}. `{action.model.source}` is not one as it is."
+    help = install(PACKAGER) if problem["code"] == Code.CONVERTER_MISSING.name else problem.get("help", folder)
     return Diagnostic(Code[problem["code"]], problem["message"], action.model.place, help=help)

@@ -10,6 +10,7 @@ from compiler.artifact.configuration import DEFAULT_GRAPH, Unusable, encoder_len
 
 CONFIG = "config.json"
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+_CACHE = "past_key_values."
 _TEXTS = ("A text.", "Another text, which has some more words than the first one.")
 """Of two lengths: a graph whose shapes are fixed runs with one of them at most."""
 
@@ -44,6 +45,14 @@ def interface(name: str, model: Any, task: str) -> Iterator[Unusable]:
     outputs = [value.name for value in model.graph.output]
     if task == "text-classification" and "logits" not in outputs:
         yield Unusable("UNSUPPORTED_MODEL", f"`{name}` has no output `logits`; text-classification needs one.")
+
+
+def mistaken(name: str, model: Any, task: str) -> Unusable | None:
+    """A text generator: all else that it lacks or has too much comes of that."""
+    if not any(value.name.startswith(_CACHE) for value in model.graph.input):
+        return None
+    message = f"`{name}` has inputs `{_CACHE}*`: it looks like a decoder for text-generation, and its task is {task}."
+    return Unusable("UNSUPPORTED_MODEL", message, "Set `task: text-generation`, or name the folder of an encoder.")
 
 
 def cache_bytes(folder: Path, model: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from compiler.artifact.configuration import CONFIG, Unusable, cache_sizes, context_length, graph_file
 
-__all__ = ["cache_bytes", "check_runs", "context_length", "graph_file", "holds", "interface"]
+__all__ = ["cache_bytes", "check_runs", "context_length", "graph_file", "holds", "interface", "mistaken"]
 
 _CACHE = re.compile(r"past_key_values\.\d+\.(key|value)")
 
@@ -33,6 +33,11 @@ def interface(name: str, model: Any, task: str) -> Iterator[Unusable]:
         yield Unusable(
             "UNSUPPORTED_MODEL", f"`{name}` gives logits for the last position only; evaluation needs all of them."
         )
+
+
+def mistaken(name: str, model: Any, task: str) -> Unusable | None:
+    """None: nothing tells an encoder from a generator that was exported without its cache."""
+    return None
 
 
 def check_runs(folder: Path, name: str, task: str) -> None:

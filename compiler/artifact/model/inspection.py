@@ -19,7 +19,7 @@ def inspect(folder: str, task: str, from_checkpoint: bool = False) -> dict[str, 
 
     - `{"model": file name, "data": names of the files with its external data, "shape": fields of Shape}`;
     - `{"export": model type}` for weights that a graph has to be built for first, see `export`;
-    - `{"problems": [{"code", "message"}, …]}`.
+    - `{"problems": [{"code", "message", "help" where it is known}, …]}`.
     """
     from compiler.artifact.graph.operators import custom_operators
 
@@ -44,6 +44,8 @@ def inspect(folder: str, task: str, from_checkpoint: bool = False) -> dict[str, 
     context = attempt(lambda: kind.context_length(root))
     attempt(lambda: check_tokenizer(root / TOKENIZER))
     model = attempt(lambda: onnx_file.read(root / name))
+    if model is not None and (mistaken := kind.mistaken(name, model, task)):
+        return _refused([mistaken])
     if model is not None:
         problems += [*onnx_file.external_faults(root / name, model), *custom_operators(model)]
         problems += kind.interface(name, model, task)
@@ -56,7 +58,8 @@ def inspect(folder: str, task: str, from_checkpoint: bool = False) -> dict[str, 
 
 
 def _refused(problems: list[Unusable]) -> dict[str, Any]:
-    return {"problems": [{"code": problem.code, "message": str(problem)} for problem in problems]}
+    plain = [{"code": problem.code, "message": str(problem), "help": problem.help} for problem in problems]
+    return {"problems": [{name: value for name, value in one.items() if value} for one in plain]}
 
 
 def _shape(model: Any, cache: int, context: int) -> dict[str, int]:

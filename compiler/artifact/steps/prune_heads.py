@@ -73,7 +73,14 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
         groups = shrunk.layers[0]["after"]
         shape["kv_bytes_per_token"] = sum(one.cache_bytes(groups) for one in decoder)
         _configure(source, target, bench, groups, decoder[0].queries)
-    return Effect(len(few) < len(found), tuple(remarks), {"layers": shrunk.layers}, shape)
+    report = {"layers": shrunk.layers, "units": kind, "shareAsked": configuration.share}
+    return Effect(len(few) < len(found), tuple(remarks), report | {"shareReached": _reached(shrunk.layers)}, shape)
+
+
+def _reached(layers: list[dict[str, Any]]) -> float:
+    """Share of the units in these layers that went: whole ones go, so it may be less than what was asked for."""
+    before, after = (sum(int(layer[when]) for layer in layers) for when in ("before", "after"))
+    return round(1 - after / before, 4)
 
 
 def _layers(wiring: Wiring) -> tuple[list[Layer], list[Any]]:

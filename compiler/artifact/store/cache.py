@@ -63,8 +63,12 @@ def entries(store: Store) -> tuple[list[Entry], list[Diagnostic]]:
 
 
 def verify(store: Store) -> tuple[list[Damage], list[Diagnostic]]:
-    """Read every blob that the index names and compare it with its digest."""
-    index, diagnostics = store.index()
+    """Read every blob that the index names and compare it with its digest. A damaged index is written anew first.
+
+    Raises Stop when the disk refuses.
+    """
+    diagnostics = store.mend()
+    index, _ = store.index()
     damage = []
     for entry in index:
         if layout.key_of(entry) is None:

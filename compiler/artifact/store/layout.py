@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -142,3 +142,34 @@ def index(entries: Iterable[Mapping[str, Any]]) -> bytes:
     """The index, in an order that does not depend on who came first."""
     ordered = sorted(entries, key=lambda e: (e.get("artifactType", ""), key_of(e) or "", e["digest"]))
     return digests.pretty({"schemaVersion": 2, "mediaType": INDEX, "manifests": ordered})
+
+
+def read_index(data: bytes) -> tuple[list[dict[str, Any]], bool]:
+    """The entries of an index that are well-formed, and whether all of it is.
+
+    Only the index has the keys of artifacts, so a damaged one is read entry by entry: each that is whole saves a build.
+    """
+    try:
+        entries = json.loads(data)["manifests"]
+        for entry in entries:
+            check_entry(entry)
+        return entries, True
+    except _MALFORMED:
+        return list(_sound_entries(data.decode("utf-8", "replace"))), False
+
+
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def _sound_entries(text: str) -> Iterator[dict[str, Any]]:
+    """Every object in a text that is an entry, wherever it stands."""
+    decoder = json.JSONDecoder()
+    at = 0
+    while (at := text.find("{", at)) >= 0:
+        try:
+            entry, end = decoder.raw_decode(text, at)
+            check_entry(entry)
+            yield entry
+            at = end
+        except _MALFORMED:
+            at += 1

@@ -179,31 +179,31 @@ class Store:
         return layout.entry(kind, manifest, notes)
 
     def index(self) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
-        """The entries of `index.json`; none when it is damaged: then what is needed is built anew.
+        """The entries of `index.json`; of a damaged one those that can be read: what else is needed is built anew.
 
         Entries without a key are not slmc's and stay as they are.
         Raises Stop when the system refuses to read it.
         """
         path = self.root / layout.INDEX_FILE
         try:
-            entries = json.loads(path.read_bytes())["manifests"]
-            for entry in entries:
-                layout.check_entry(entry)
-            return entries, []
+            entries, whole = layout.read_index(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return [], []
         except OSError as error:
             raise Stop(
                 Diagnostic(Code.CANNOT_READ, f"`{path}` cannot be read: {error.strerror}.", file=str(path))
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return [], [
-                Diagnostic(
-                    Code.CORRUPT_BLOB,
-                    f"`{layout.INDEX_FILE}` of the store is damaged. What is needed is built anew.",
-                    help="If this happens again, check the disk that holds the store.",
-                )
-            ]
+        return entries, [] if whole else [_corrupt_index(len(entries))]
+
+    def mend(self) -> list[Diagnostic]:
+        """Write a damaged index anew with what can be read of it, and say so. Raises Stop when the disk refuses."""
+        if not self.index()[1]:
+            return []
+        with self.alone():
+            entries, damage = self.index()
+            if damage:
+                self.write_index(entries)
+        return damage
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -271,6 +271,15 @@ class Store:
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return layout.key_of(one) == layout.key_of(other) and one.get("artifactType") == other.get("artifactType")
+
+
+def _corrupt_index(kept: int) -> Diagnostic:
+    return Diagnostic(
+        Code.CORRUPT_BLOB,
+        f"`{layout.INDEX_FILE}` of the store is damaged: {kept} of its entries can be read. "
+        "What is missing is built anew when it is needed.",
+        help="`slmc cache verify`, or a compile, writes it anew with those. If this happens again, check the disk.",
+    )
 
 
 def _corrupt_blob(entry: Mapping[str, Any], corrupt: Corrupt) -> Diagnostic:

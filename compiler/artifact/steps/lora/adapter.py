@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from compiler.artifact.steps.step import Refused
+from compiler.blueprint.step_spec import ADAPTER_FILES
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG, WEIGHTS = ADAPTER_FILES
 
 _PART = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.default)?\.weight")
 _MOVED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "milora")

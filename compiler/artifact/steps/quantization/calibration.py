@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from compiler.artifact.configuration import Unusable, context_length
 from compiler.artifact.evaluation import texts
+from compiler.artifact.evaluation.calibration import LEAST_TEXTS
 from compiler.artifact.graph import graphs
 from compiler.artifact.inference import runtime
 from compiler.artifact.inference.feeds import feeds
@@ -24,9 +25,6 @@ from compiler.artifact.steps.step import Bench, Refused
 
 KEY = "calibrate.data"
 """Of the file with the texts, in Bench.files."""
-
-LEAST_TEXTS = 8
-"""Ranges of fewer texts are those of chance. A recipe that asks for fewer samples gets by with what it asks for."""
 
 _BAD_DATA = "BAD_CALIBRATION_DATA"
 
