@@ -75,12 +75,11 @@ def check_artifact(bundle: Bundle, *, digests: bool) -> None:
 
 def _check_sums(folder: Path, sums: bytes) -> None:
     """The id is of no use when the files that the server reads are not those of the id."""
-    listed = dict(
-        reversed(line.split("  ", 1)) for line in sums.decode("utf-8", "replace").splitlines() if "  " in line
-    )
+    lines = [line.partition("  ") for line in sums.decode("utf-8", "replace").splitlines()]
+    listed = {name: f"sha256:{digest}" for digest, _, name in lines}
     for name in (SERVE, ARTIFACTS, GOLDEN):
         path = folder / name
-        if name in listed and path.is_file() and _digest(path) != f"sha256:{listed[name]}":
+        if name in listed and path.is_file() and _digest(path) != listed[name]:
             raise Refused(DIFFERS, f"{path} is not the file that {SUMS} names")
 
 

@@ -68,7 +68,7 @@ NOTHING = Verdict(0.0, ())
 
 
 def check(model: Model, golden: Mapping[str, Any] | None, progress: Callable[[], None] = lambda: None) -> Verdict:
-    """Answer all inputs again; `progress` is called after each. Raises Refused for what is no list of golden answers."""
+    """Answer all inputs again; `progress` is called after each. Raises Refused for what are no golden answers."""
     if golden is None:
         return NOTHING
     try:

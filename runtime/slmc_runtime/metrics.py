@@ -14,6 +14,7 @@ slmc_bundle_info and slmc_ready are always there: they say what is installed, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -29,7 +30,7 @@ CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 120.0)
 _SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
-prometheus_client.disable_created_metrics()
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -120,4 +121,4 @@ class Metrics:
         ):
             gauge = Gauge(name, text, ["process"], registry=self._registry)
             for role, process in processes.items():
-                gauge.labels(role).set_function(lambda process=process, measure=measure: measure(process))
+                gauge.labels(role).set_function(partial(measure, process))

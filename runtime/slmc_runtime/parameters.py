@@ -1,7 +1,7 @@
 """Parameters of requests, as OpenAI defines them: what is asked of the model, or an error that says what is wrong.
 
-What would change the answer and is not supported is refused; what would not (`user`, `metadata`, `store`) and what nobody
-knows is passed over.
+What would change the answer and is not supported is refused; what would not (`user`, `metadata`, `store`), and what
+nobody knows, is passed over.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _message(entry: Any, place: str) -> dict[str, str]:
 
 def _inputs(body: Body) -> list[str | list[int]]:
     found = body.get("input")
-    listed = [found] if isinstance(found, str) or _is_tokens(found) else found
+    listed: Any = [found] if isinstance(found, str) or _is_tokens(found) else found
     fits = isinstance(listed, list) and 1 <= len(listed) <= _INPUTS
     if not fits or not all(isinstance(entry, str) or _is_tokens(entry) for entry in listed):
         raise _invalid("input", f"a text, a list of tokens, or a list of 1 to {_INPUTS} of these")

@@ -21,20 +21,21 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), p
 HELLO = REPOSITORY / "blueprints" / "hello"
 PYDOC = HELLO / "models" / "pydoc-1.0"
 HELDOUT = HELLO / "data" / "heldout.jsonl"
+ARTIFACT = "pydoc-1.0.0-int4-small"
 DIGEST = "sha256:" + "c" * 64
 LIMITS = {"outputTokens": 64, "queue": 4, "requestBytes": 65536, "timeoutSeconds": 30.0}
 
 
 @dataclass(slots=True)
 class Plan:
-    """A bundle to be. `serve` is laid over the run's entry in `serve.json`; `golden` over that of `golden.json`."""
+    """A bundle to be. `serve` is laid over the run's entry in `serve.json`, `limits` over its limits."""
 
     model: Path
     data: Path
     task: str = "text-generation"
     serve: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
-    golden: Mapping[str, Any] | None = field(default_factory=dict)
+    golden: bool = True
 
 
 def write(folder: Path, plan: Plan) -> Path:
@@ -44,7 +45,7 @@ def write(folder: Path, plan: Plan) -> Path:
         "artifacts.json": _json({"artifacts": [_artifact(plan.model)]}),
         "serve.json": _json({"runs": {"counter": entry(plan)}}),
     }
-    if plan.golden is not None:
+    if plan.golden:
         files["golden.json"] = _golden(plan)
     for name, data in {**files, "SHA256SUMS": sums(files)}.items():
         (folder / name).write_bytes(data)
@@ -53,7 +54,7 @@ def write(folder: Path, plan: Plan) -> Path:
 
 def entry(plan: Plan) -> dict[str, Any]:
     return {
-        "artifact": {"digest": DIGEST, "folder": str(plan.model), "name": "pydoc-1.0.0-int4-small"},
+        "artifact": {"digest": DIGEST, "folder": str(plan.model), "name": ARTIFACT},
         "contextLength": 512,
         "device": {"arch": ARCHITECTURE, "memory": 8589934592},
         "host": "127.0.0.1",
@@ -80,38 +81,27 @@ def bundle_id(folder: Path) -> str:
 
 
 def _artifact(model: Path) -> dict[str, Any]:
+    data = {path.name: path.read_bytes() for path in sorted(model.iterdir()) if path.is_file()}
     files = [
-        {
-            "name": path.name,
-            "size": path.stat().st_size,
-            "digest": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",
-        }
-        for path in sorted(model.iterdir())
-        if path.is_file()
+        {"name": name, "size": len(content), "digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+        for name, content in data.items()
     ]
-    return {
-        "name": "pydoc-1.0.0-int4-small",
-        "digest": DIGEST,
-        "folder": str(model),
-        "size": 1,
-        "runs": ["counter"],
-        "files": files,
-    }
+    return {"name": ARTIFACT, "digest": DIGEST, "folder": str(model), "size": 1, "runs": ["counter"], "files": files}
 
 
 def _golden(plan: Plan) -> bytes:
     found = derive(plan.task, plan.model, Request(plan.model, (plan.model,), plan.data, 10**6, 1))
     assert found is not None
-    answers = tuple(
-        Answer(**{k: tuple(v) if isinstance(v, list) else v for k, v in a.items()}) for a in found["answers"]
-    )
+    answers = tuple(Answer(**{key: _tuple(value) for key, value in one.items()}) for one in found["answers"])
     golden = Golden(found["task"], found["tolerance"], answers, tuple(found.get("cosines", ())))
-    artifact = SimpleNamespace(name="a", digest=DIGEST, golden=golden)
-    text = golden_json([SimpleNamespace(name="counter", artifact=artifact)], {"a": artifact})  # type: ignore
+    artifact = SimpleNamespace(name=ARTIFACT, digest=DIGEST, golden=golden)
+    text = golden_json([SimpleNamespace(name="counter", artifact=artifact)], {ARTIFACT: artifact})  # type: ignore
     assert text is not None
-    listed = json.loads(text)
-    listed["artifacts"][0] |= plan.golden or {}
-    return _json(listed)
+    return text
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _json(value: Any) -> bytes:

@@ -28,10 +28,13 @@ PATIENCE = 60.0
 class Served:
     process: subprocess.Popen[str]
     port: int
+    client: openai.OpenAI
 
     @property
-    def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0)
+    def model(self) -> int:
+        """The id of the model's process."""
+        [child] = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(child)
 
     def get(self, path: str) -> tuple[int, str]:
         return self.ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
@@ -104,11 +107,13 @@ def serving(bundle: Path, *, ready: bool = True, **variables: str) -> Iterator[S
         stderr=subprocess.PIPE,
         text=True,
     )
-    served = Served(process, port)
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
+    served = Served(process, port, client)
     try:
         wait_for(served, "/readyz" if ready else "/livez")
         yield served
     finally:
+        client.close()
         if process.poll() is None:
             process.kill()
         process.communicate()
