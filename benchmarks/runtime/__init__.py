@@ -1,1 +1,1 @@
-"""The runtime under load, and its throughput beside a bare loop of onnxruntime-genai. `python -m benchmarks.runtime`."""
+"""The runtime under load, and its throughput beside onnxruntime-genai alone. `python -m benchmarks.runtime`."""
