@@ -83,7 +83,7 @@ def _read(answer: TokenAnswer, host: str) -> str:
         raise Failed(
             Code.REGISTRY_REFUSED,
             f"The token service `{host}` refuses the credentials, or going without ({answer.status}).",
-            "Log in with `docker login` or `podman login`; `slmc explain SLM810` says where else credentials may be.",
+            "Log in with `docker login` or `podman login`; `slmc explain SLM810` says where else to put them.",
         )
     try:
         data = json.loads(answer.body)

@@ -1,7 +1,8 @@
 """An artifact as CNCF ModelPack describes it: an OCI manifest with a config and one raw layer for each file.
 
-Follows model-spec v1 (media types, config, annotations) of modelpack.org and the OCI image specification 1.1. Layers are
-the files as they are, so a layer's digest is the file's. There is no time of creation: the same lock gives the same bytes.
+Follows model-spec v1 (media types, config, annotations) of modelpack.org and the OCI image specification 1.1. Layers
+are the files as they are, so a layer's digest is the file's. There is no time of creation: the same lock gives the same
+bytes.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Patience:
             raise Failed(
                 Code.REGISTRY_UNREACHABLE,
                 f"{broken}.",
-                "What was finished is kept: run the same command again. `--retries` says how often slmc tries by itself.",
+                "What was finished is kept: run it again. `--retries` says how often slmc does so by itself.",
             )
         pause = _FIRST_PAUSE * 2**self._failures if broken.pause is None else broken.pause
         self._failures += 1

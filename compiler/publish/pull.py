@@ -94,7 +94,7 @@ class Pull:
         return True
 
     def _fetch(self, file: File, path: Path, line: str) -> None:
-        """Fill `path` from where it ends. What turns out wrong is removed; what merely broke off stays for next time."""
+        """Fill `path` from where it ends. What turns out wrong is removed; what broke off stays for next time."""
         continued = _size(path) > 0
         self._fill(file, path, line)
         if continued and not _is(file, path):  # what an earlier run left need not be sound
@@ -104,7 +104,7 @@ class Pull:
             files.remove(path)
             raise Failed(
                 Code.BLOB_DIFFERS,
-                f"Blob {file.digest} (`{file.name}`, {file.size} bytes) has another content there. Nothing of it was kept.",
+                f"Blob {file.digest} of `{file.name}` has another content there. Nothing of it was kept.",
                 "Push the artifact anew to an empty repository or folder: what is there was damaged or replaced.",
             )
 

@@ -194,7 +194,7 @@ class Registry:
             raise Failed(
                 Code.REGISTRY_REFUSED,
                 f"`{self.repository}` refuses access ({_said(answer)}).",
-                "Log in with `docker login` or `podman login`; `slmc explain SLM810` says where else credentials may be.",
+                "Log in with `docker login` or `podman login`; `slmc explain SLM810` says where else to put them.",
             )
         raise Failed(Code.REGISTRY_REFUSED, f"`{self.repository}` answers {_said(answer)}.")
 

@@ -103,6 +103,12 @@ class Transport:
             response = self.pool.urlopen(
                 method, url, body=made, headers=dict(headers), redirect=False, retries=False, preload_content=False
             )
+        except urllib3.exceptions.SSLError as error:
+            raise Failed(
+                Code.REGISTRY_UNREACHABLE,
+                f"{_shown(url)} cannot be spoken to by TLS: {_reason(error)}.",
+                "$SSL_CERT_FILE may name a certificate to trust; `--plain-http` is for a registry on this machine.",
+            ) from None
         except urllib3.exceptions.HTTPError as error:
             raise Broken(f"{_shown(url)} does not answer: {_reason(error)}") from None
         except (urllib3.exceptions.LocationValueError, UnicodeError):
