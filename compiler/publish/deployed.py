@@ -39,16 +39,16 @@ class Deployed:
             if fleets is None or folder.partition("/")[0] in fleets:
                 name = digest.removeprefix("sha256:")
                 if folder in chains:
-                    self._chain(folder, folder, name)
+                    self._chain(folder, name)
                 else:
                     self._bundle(folder, name)
 
-    def _chain(self, root: str, folder: str, digest: str) -> None:
+    def _chain(self, folder: str, digest: str) -> None:
         """A folder of shards: its sums name those of further ones, or of bundles."""
         for name, inner in self._sums(folder, digest).items():
             below = f"{folder}/{name}".removesuffix(f"/{SUMS}")
-            if below.count("/") == root.count("/") + 1:
-                self._chain(root, below, inner)
+            if below.count("/") == folder.count("/") + 1:
+                self._chain(below, inner)
             else:
                 self._bundle(below, inner)
 

@@ -79,7 +79,11 @@ class Pull:
             with incoming(self.store, file.digest) as path:
                 if not self._whole(file):  # another run may have brought it meanwhile
                     self.advance(line, 0)
-                    self._fetch(file, path, line)
+                    try:
+                        self._fetch(file, path, line)
+                    finally:
+                        if not _size(path) and file.size:  # nothing came
+                            files.remove(path)
                     with self.store.alone():
                         self.store.blobs.take(path, file.digest)
             self.advance(line, 1)

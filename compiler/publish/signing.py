@@ -83,6 +83,10 @@ def _refused(key: Path, said: bytes) -> Stop:
             f"`{key}` is locked with a passphrase.",
             "Unlock it first: `ssh-add KEY` puts it into an agent, which slmc uses by itself.",
         )
+    if "UNPROTECTED" in text:
+        return _cannot(f"Others may read `{key}`, so `{_PROGRAM}` does not.", "`chmod 600 KEY` keeps them out.")
+    if "load public key" in text:
+        return _cannot(f"`{key}` is not an SSH key.", "`ssh-keygen -t ed25519 -f KEY` makes one.")
     lines = [line.strip(" @") for line in text.splitlines() if line.strip(" @")]
     return _cannot(f"`{_PROGRAM}` does not sign with `{key}`: {(lines or ['it says nothing'])[-1].rstrip('.')}.", None)
 

@@ -152,7 +152,7 @@ def whole(response: Response, most: int = 4 * PIECE) -> Answer:
 def next_piece(response: Response) -> bytes:
     """Up to PIECE bytes more of the body; empty at its end. Raises Broken."""
     try:
-        return response.read(PIECE)
+        return response.read1(PIECE)
     except urllib3.exceptions.HTTPError as error:
         response.close()
         raise Broken(f"The connection broke: {_reason(error)}") from None
