@@ -133,19 +133,35 @@ class Store:
         """
         found = {name: File(name, path.stat().st_size, digests.of_file(path)) for name, path in sources.items()}
         listed = tuple(sorted(found.values(), key=lambda file: file.name))
+        with self.alone():
+            for name, path in sources.items():
+                self.blobs.take(path, found[name].digest)
+            return self._name(label, shape, listed, remarks, report)
+
+    def adopt(self, label: Label, shape: Shape, listed: tuple[File, ...], remarks: tuple[Remark, ...] = ()) -> Stored:
+        """Name an artifact whose files are blobs of the store already, as their names say.
+
+        Raises Corrupt when one is gone or has another size: somebody pruned the store meanwhile.
+        """
+        with self.alone():
+            for file in listed:
+                self.blobs.glance(file.digest, file.size)
+            return self._name(label, shape, listed, remarks, None)
+
+    def _name(
+        self, label: Label, shape: Shape, listed: tuple[File, ...], remarks: tuple[Remark, ...], report: Any
+    ) -> Stored:
+        """Write an artifact's manifest and name it in the index. For who holds the store."""
         manifest = layout.artifact_manifest(shape, listed)
         notes = label.notes() | {
             layout.REMARKS: json.dumps([astuple(remark) for remark in remarks]),
             layout.REF_NAME: f"{label.name}-{label.key.removeprefix('sha256:')[:12]}",
         }
         entry = layout.entry(layout.ARTIFACT, manifest, notes)
-        with self.alone():
-            for name, path in sources.items():
-                self.blobs.take(path, found[name].digest)
-            self.blobs.put(layout.artifact_config(shape))
-            self.blobs.put(manifest)
-            told = [] if report is None else [self._put_record(layout.REPORT, label, report, entry)]
-            self.add(entry, *told)
+        self.blobs.put(layout.artifact_config(shape))
+        self.blobs.put(manifest)
+        told = [] if report is None else [self._put_record(layout.REPORT, label, report, entry)]
+        self.add(entry, *told)
         return Stored(entry["digest"], listed, shape, remarks)
 
     def record(self, kind: str, key: str) -> tuple[Any, list[Diagnostic]]:
