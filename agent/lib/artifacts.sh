@@ -21,7 +21,7 @@ free_bytes() { echo $(($(df -P -k "$base" | awk 'NR == 2 { print $4 }') * 1024))
 
 # Brings every file that artifacts.tsv of a release's folder names. Ends the sync where one is not to be had.
 bring_artifacts() {
-  missing=$state/missing needed_bytes=0
+  missing=$scratch/missing needed_bytes=0
   mkdir -p "$incoming" && : >"$missing" || finish failed 1 "cannot write below $base"
   while IFS=$tab read -r digest size path <&3 || [ -n "$digest" ]; do
     here=$artifacts/$path
@@ -40,16 +40,15 @@ bring_artifacts() {
     download "$digest" "$size"
     move_in "$incoming/$digest" "$artifacts/$path" || finish failed 1 "cannot write $artifacts/$path"
   done 3<"$missing"
-  rm -f "$missing"
 }
 
 # Another artifact on this device may have the same file, such as a tokenizer.   reuse DIGEST PATH
 reuse() {
-  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | awk -F '\t' -v digest="$1" '$1 == digest { print $3 }' | sort -u >"$state/same"
+  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | awk -F '\t' -v digest="$1" '$1 == digest { print $3 }' | sort -u >"$scratch/same"
   while IFS= read -r same <&4; do
     [ "$artifacts/$same" != "$2" ] && [ -f "$artifacts/$same" ] && has_digest "$artifacts/$same" "$1" || continue
     mkdir -p "${2%/*}" && ln -f "$artifacts/$same" "$2.tmp" 2>/dev/null && mv -T "$2.tmp" "$2" && sync "${2%/*}" && return 0
-  done 4<"$state/same"
+  done 4<"$scratch/same"
   return 1
 }
 
@@ -80,11 +79,10 @@ collect_garbage() {
       *) mv -T "$folder" "$folder.tmp" && rm -rf "$folder.tmp" ;;
     esac
   done
-  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | cut -f 3 | sort -u >"$state/needed"
-  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | cut -f 1 | sed 's|^|.incoming/|' >>"$state/needed"
-  (cd "$artifacts" && find . -type f) | sed 's|^\./||' | grep -Fvx -f "$state/needed" | while IFS= read -r path; do
+  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | cut -f 3 | sort -u >"$scratch/needed"
+  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | cut -f 1 | sed 's|^|.incoming/|' >>"$scratch/needed"
+  (cd "$artifacts" && find . -type f) | sed 's|^\./||' | grep -Fvx -f "$scratch/needed" | while IFS= read -r path; do
     rm -f "$artifacts/$path"
   done
   find "$artifacts" -mindepth 1 -depth -type d -empty -exec rmdir {} +
-  rm -f "$state/needed"
 }

@@ -45,7 +45,7 @@ transfer() {
 
 # curl, and no more bytes on the disk than the blob has.   get_blob SIZE
 get_blob() {
-  headers=$state/headers
+  headers=$scratch/headers
   got=$(
     ulimit -f $(($1 / 512 + 2)) 2>/dev/null
     set -- --silent --show-error --fail --location --proto =https,http --max-redirs 5 --connect-timeout 20 \
@@ -59,7 +59,6 @@ get_blob() {
   ended=$?
   http_code=${got% *}
   case ${got#* } in '' | *[!0-9]*) ;; *) downloaded=$((downloaded + ${got#* })) ;; esac
-  [ "$http_code" = 401 ] || rm -f "$headers"
   case $http_code in 000) http_code='' ;; esac
   # 33: the server gives no ranges; 36: it gave another one than was asked for; 416: the blob there is shorter.
   case $ended:$http_code in 33:* | 36:* | *:416) rm -f "$part" ;; esac

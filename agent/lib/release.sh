@@ -24,9 +24,9 @@ read_release() {
   release_end=$(date -u -d "$release_expires" +%s 2>/dev/null)
 }
 
-# The wanted release in state/desired, verified: $wanted_id and $wanted_serial. Ends the sync where it is refused.
+# The wanted release in scratch/release, verified: $wanted_id and $wanted_serial. Ends the sync where it is refused.
 check_release() {
-  desired_release=$state/desired
+  desired_release=$scratch/release
   rm -rf "$desired_release" && mkdir "$desired_release" || finish failed 1 "cannot write $desired_release"
   desired "releases/$place/release" >"$desired_release/release" &&
     desired "releases/$place/release.sig" >"$desired_release/release.sig" ||

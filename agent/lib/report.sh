@@ -28,7 +28,7 @@ json_time() { if [ -n "$1" ]; then json_text "$(iso "$1")"; else printf null; fi
 
 # What a sync learns; empty is unknown.
 device='' fleet='' target='' cohort='' wanted_id='' wanted_serial='' revision='' healthy='' clock_behind=false
-downloaded=0 started='' wanted_staged=''
+downloaded=0 started='' wanted_staged='' locked=no
 
 current_id() {
   link=$(readlink "$base/current") && printf '%s' "${link##*/}"
@@ -39,9 +39,10 @@ accepted_of() {
   [ -f "$state/accepted" ] && awk -v id="$1" '$3 == id && $4 > time { line = $0; time = $4 } END { print line }' "$state/accepted"
 }
 
-# The end of every sync.   finish RESULT EXIT-CODE REASON
+# The end of every sync that has the lock.   finish RESULT EXIT-CODE REASON
 finish() {
   result=$1 code=$2 why=$3
+  [ "$locked" = yes ] || { say "$result: $why" && exit "$code"; }
   finished=$(date +%s)
   serving=$(current_id) || serving=''
   [ -n "$healthy" ] || if [ -n "$serving" ] && answers "$base/releases/$serving" "$serving"; then healthy=true; else healthy=false; fi
@@ -51,6 +52,7 @@ finish() {
   # shellcheck disable=SC2086  # the words of one line
   set -- ${accepted:-}
   write_status "${2:-}" "${4:-}" && write_metrics "${2:-}" || say "could not write the status"
+  rm -rf "$scratch"
   say "$result${why:+: $why}"
   exit "$code"
 }

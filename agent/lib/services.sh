@@ -25,7 +25,7 @@ answers_run() {
 apply() {
   stop_others "$1" && install_files "$1" && put_variables && make_users "$1" || return 1
   systemctl daemon-reload </dev/null || { reason='systemctl daemon-reload failed' && return 1; }
-  column 1 "$1/units.tsv" | put "$state/units" && start_units "$1"
+  column 1,2 "$1/units.tsv" | sort -u | put "$state/units" && start_units "$1"
 }
 
 # The words of one column of a table; nothing where there is no table.
@@ -35,11 +35,13 @@ grow() {
   { [ ! -f "$1" ] || cat "$1"; column "$2" "$3"; } | sort -u | put "$1"
 }
 
+# Runs stop before the guards that they need: by role, backwards.
 stop_others() {
-  grow "$state/units" 1 "$1/units.tsv" || { reason="cannot write $state" && return 1; }
-  while IFS= read -r unit <&3; do
+  grow "$state/units" 1,2 "$1/units.tsv" || { reason="cannot write $state" && return 1; }
+  sort -r -k 2 "$state/units" >"$scratch/units"
+  while IFS=$tab read -r unit _ <&3; do
     column 1 "$1/units.tsv" | grep -Fqx -e "$unit" || systemctl disable --now "$unit" </dev/null >&2 || say "$unit was not there to be stopped"
-  done 3<"$state/units"
+  done 3<"$scratch/units"
 }
 
 install_files() {
@@ -64,7 +66,7 @@ put_variables() {
 }
 
 make_users() {
-  column 2 "$1/install.tsv" >"$state/destinations"
+  column 2 "$1/install.tsv" >"$scratch/destinations"
   while IFS= read -r destination <&3; do
     case $destination in
       */sysusers.d/*.conf) set -- systemd-sysusers ;;
@@ -72,7 +74,7 @@ make_users() {
       *) continue ;;
     esac
     "$@" ${root:+"--root=$root"} "${destination##*/}" </dev/null >&2 || { reason="$1 refused $destination" && return 1; }
-  done 3<"$state/destinations"
+  done 3<"$scratch/destinations"
 }
 
 # Guards first, then timers; the runs are restarted by `restart_runs`.

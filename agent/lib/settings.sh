@@ -7,10 +7,6 @@ settings=$root/etc/slmc/agent.conf
 
 # Ends with exit code 2 and a word about the key that is missing or malformed.
 read_settings() {
-  mkdir -p "$state" || {
-    say "cannot make $state"
-    exit 1
-  }
   [ -f "$settings" ] || misconfigured "$settings is missing"
   seen=' '
   while IFS= read -r line || [ -n "$line" ]; do

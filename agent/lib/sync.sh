@@ -17,9 +17,9 @@ sync_command() {
     esac
     shift
   done
+  take_lock
   read_settings
   [ -z "$from_folder" ] || use_folder "$from_folder"
-  take_lock
   read_clock
   settle
   begin_now
@@ -37,8 +37,11 @@ use_folder() {
 }
 
 take_lock() {
-  exec 9>"$state/lock" || { say "cannot write $state/lock" && exit 1; }
+  mkdir -p "$state" && : >>"$state/lock" || { say "cannot write $state/lock" && exit 1; }
+  exec 9>"$state/lock"
   flock -n 9 || { say 'another sync is at work' && exit 0; }
+  locked=yes
+  rm -rf "$scratch" && mkdir "$scratch" || { say "cannot write $state" && exit 1; }
 }
 
 # Ends the sync where now is not the time, or the network is not the way.
