@@ -99,7 +99,7 @@ restart_runs() {
     systemctl reset-failed "$unit" </dev/null 2>/dev/null
     left=$((deadline - $(seconds_up)))
     [ "$left" -ge 1 ] || { reason="$unit had no time left of $TIMEOUT seconds" && return 1; }
-    timeout "$left" systemctl restart "$unit" </dev/null >&2 || may_come "$unit" || return 1
+    timeout --foreground "$left" systemctl restart "$unit" </dev/null >&2 || may_come "$unit" || return 1
   done 3<"$1/units.tsv"
   while IFS=$tab read -r unit role url <&3 || [ -n "$unit" ]; do
     [ "$role" = run ] || continue

@@ -71,7 +71,7 @@ class Device:
             "FLEET": FLEET,
             "TARGET": "systemd",
             "SIGNERS": "/etc/slmc/allowed_signers",
-            "TIMEOUT": "1",
+            "TIMEOUT": "60",
         }
         self.configure(**settings)
 

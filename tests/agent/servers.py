@@ -35,7 +35,9 @@ class Registry:
             return send(request, 404, b"")
         self.asked.append((match[1], request.headers.get("Range", "")))
         if self.fault == "token" and request.headers.get("Authorization") != "Bearer opens-it":
-            at = f'Bearer realm="http://{request.headers["Host"]}/token",service="here",scope="repository:slm/shop:pull"'
+            at = (
+                f'Bearer realm="http://{request.headers["Host"]}/token",service="here",scope="repository:slm/shop:pull"'
+            )
             return send(request, 401, b"", {"WWW-Authenticate": at})
         return self._blob(request, self.blobs[match[1]])
 

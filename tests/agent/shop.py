@@ -139,9 +139,7 @@ class Workspace:
         self.commit()
 
 
-def release_text(
-    bundle: Bundle, serial: int, place: str = PLACE, expires: str = "2100-01-01T00:00:00Z"
-) -> str:
+def release_text(bundle: Bundle, serial: int, place: str = PLACE, expires: str = "2100-01-01T00:00:00Z") -> str:
     fleet, *_, cohort, target = place.split("/")
     return (
         f"format slmc-release-1\nfleet {fleet}\ncohort {cohort}\ntarget {target}\n"
