@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import json
@@ -19,6 +20,7 @@ from compiler.base import digests
 from tests.tools import tool
 
 USER, PASSWORD = "till", "open sesame"
+AUTH = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW\n"
 _SECONDS = 20
 
@@ -72,6 +74,8 @@ class Small:
     uploads: dict[str, bytes] = field(default_factory=dict)
     cut: list[int] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    lost: int = 0
+    """How many answers to a finished upload get lost."""
     parts: bool = True
     """Whether it takes uploads in parts."""
     elsewhere: str = ""
@@ -100,7 +104,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         kind, _, name = urlsplit(self.path).path.removeprefix("/v2/shop/").partition("/")
         if name.startswith("uploads/"):
-            data = self.state.uploads[name.removeprefix("uploads/")]
+            data = self.state.uploads.get(name.removeprefix("uploads/"))
+            if data is None:
+                self._answer(404, {})
+                return
             self._answer(204, {"Range": f"0-{max(len(data) - 1, 0)}", "Location": self.path})
             return
         found = (self.state.blobs if kind == "blobs" else self.state.manifests).get(name)
@@ -153,6 +160,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(400, {})
             return
         self.state.blobs[query["digest"][0]] = data
+        if self.state.lost:
+            self.state.lost -= 1
+            self.close_connection = True
+            return
         self._answer(201, {"Docker-Content-Digest": query["digest"][0]})
 
     def _begin(self) -> bool:
