@@ -26,15 +26,15 @@ _SECONDS = 20
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, auth: str = "") -> Iterator[str]:
-    """Debian's docker-registry (the reference implementation); gives `127.0.0.1:PORT`."""
+def docker_registry(folder: Path, auth: str = "", tls: tuple[Path, Path] | None = None) -> Iterator[str]:
+    """Debian's docker-registry (the reference implementation); gives `127.0.0.1:PORT`. `tls`: certificate and key."""
     program = tool("docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "config.yml"
     settings.write_text(
         "version: 0.1\nlog: {level: info}\n"
         f"storage: {{filesystem: {{rootdirectory: {json.dumps(str(folder / 'storage'))}}}}}\n"
-        "http: {addr: '127.0.0.1:0', secret: loopback}\n" + auth
+        f"http: {{addr: '127.0.0.1:0', secret: loopback{_tls(tls)}}}\n{auth}"
     )
     log = folder / "log"
     with log.open("wb") as said:
@@ -44,6 +44,22 @@ def docker_registry(folder: Path, auth: str = "") -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _tls(tls: tuple[Path, Path] | None) -> str:
+    if tls is None:
+        return ""
+    certificate, key = (json.dumps(str(path)) for path in tls)
+    return f", tls: {{certificate: {certificate}, key: {key}}}"
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of its own for loopback, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=loopback", "-days", "2"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([tool("openssl"), *make, *names], check=True, capture_output=True)
+    return certificate, key
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

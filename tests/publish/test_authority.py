@@ -17,7 +17,7 @@ import pytest
 from compiler.publish.authority import Authority
 from compiler.publish.credentials import Credentials
 from compiler.publish.failed import Failed
-from tests.publish.registries import AUTH, HTPASSWD, PASSWORD, USER, docker_registry, serving
+from tests.publish.registries import AUTH, HTPASSWD, PASSWORD, USER, docker_registry, make_certificate, serving
 from tests.publish.shelf import Shelf, found, told, write
 from tests.tools import tool
 
@@ -61,10 +61,7 @@ class TokenService:
     """Docker's token service: signs what docker-registry trusts, for one user, with tokens of a few seconds."""
 
     def __init__(self, folder: Path) -> None:
-        self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
-        make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=token", "-days", "2"]
-        command = [tool("openssl"), *make, "-keyout", str(self.key), "-out", str(self.certificate)]
-        subprocess.run(command, check=True, capture_output=True)
+        self.certificate, self.key = make_certificate(folder)
         self.asked: list[dict[str, list[str]]] = []
 
     def token(self, query: dict[str, list[str]]) -> str:
