@@ -19,6 +19,9 @@ from compiler.publish.remote import Remote
 from compiler.publish.transfer import Advance, Moved, Transfer, Transferred
 from compiler.publish.wanted import Wanted
 
+_OF_ONE = (Code.BLOB_ABSENT, Code.BLOB_DIFFERS, Code.NOT_IN_STORE)
+"""What says nothing of the other artifacts."""
+
 
 @dataclass(slots=True)
 class Pull:
@@ -39,7 +42,7 @@ class Pull:
                 transfer.artifacts.append(self._pull(one))
             except Failed as failed:
                 transfer.diagnostics.append(failed.at(one.place, one.artifact.name))
-                if failed.code is Code.REGISTRY_UNREACHABLE:
+                if failed.code not in _OF_ONE:
                     break
         return transfer
 

@@ -63,7 +63,7 @@ class Registry:
             self._upload_whole(blob, source)
         told(blob.size)
         if not self.has(blob):
-            raise Failed(Code.BLOB_DIFFERS, f"the registry took blob {blob.digest} and does not have it.")
+            raise Failed(Code.BLOB_DIFFERS, f"The registry took blob {blob.digest} and does not have it.")
 
     def has_manifest(self, tag: str, digest: str) -> bool:
         answer = self._ask("HEAD", f"manifests/{tag}", {"Accept": layout.MANIFEST})
@@ -115,6 +115,8 @@ class Registry:
                 return
             except Broken as broken:
                 self.patience.wait(broken)
+            if self._took(blob):
+                return
 
     def _upload_parts(self, blob: File, source: BinaryIO, told: Told) -> None:
         """In parts, going on from where the registry says it is when the connection broke. Raises _Whole."""
@@ -141,6 +143,15 @@ class Registry:
                     raise _Whole from None
                 location = ""
                 self.patience.wait(Broken(str(why)))
+                if self._took(blob):
+                    return
+
+    def _took(self, blob: File) -> bool:
+        """Whether the registry finished an upload, and only its answer was lost."""
+        try:
+            return whole(self.transport.once("HEAD", self._path(f"blobs/{blob.digest}"))).status == 200
+        except Broken:
+            return False
 
     def _finish(self, location: str, digest: str) -> None:
         answer = whole(self.transport.once("PUT", _with_digest(location, digest), _octets(0)))
@@ -163,7 +174,10 @@ class Registry:
         headers = _octets(end - offset) | {"Content-Range": f"{offset}-{end - 1}"}
         answer = whole(self.transport.once("PATCH", location, headers, _window(source, offset, end)))
         if answer.status == 202:
-            return self._location(answer, location), _reached(answer) or end
+            reached = _reached(answer) or end
+            if reached <= offset:
+                raise _Gone("The registry takes a part of an upload and does not keep it")
+            return self._location(answer, location), reached
         if answer.status in (401, 403):
             self._expect(answer, 202)
         raise _Gone(f"The registry does not take a part of an upload: {_said(answer)}")
@@ -201,7 +215,7 @@ class Registry:
     def _compare(self, answer: Answer, digest: str) -> None:
         said = answer.headers.get(_DIGEST, digest)
         if said != digest:
-            raise Failed(Code.BLOB_DIFFERS, f"the registry got {said[:80]} where {digest} was sent.")
+            raise Failed(Code.BLOB_DIFFERS, f"The registry got {said[:80]} where {digest} was sent.")
 
 
 class _Window(io.RawIOBase):

@@ -14,6 +14,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop, did_you_mean
 from compiler.lock.disk import Disk
 from compiler.lock.lock import Lock
+from compiler.lock.text import NAME as LOCK
 from compiler.publish import signing
 from compiler.publish.deployed import Deployed
 from compiler.publish.release import (
@@ -133,6 +134,8 @@ class Releases:
         fleet, cohort, target = folder.split("/")[0], *folder.split("/")[-2:]
         terms = self.terms
         fresh = Release(fleet, cohort, target, bundle, int(terms.now.timestamp()), terms.now + terms.lifetime)
+        if parse(fresh.dump()) != fresh:  # a line feed in a name would add a line of somebody's own
+            raise Stop(Diagnostic(Code.LOCK_UNREADABLE, f"{folder!r} is no folder of a bundle.", file=LOCK))
         if found is None:
             return Step(folder, Verb.CREATE, fresh)
         before, serial = parse(found), last_serial(found)

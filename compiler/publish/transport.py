@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import urllib3
 
@@ -57,7 +57,7 @@ class Transport:
 
         A `body` that is made anew for each attempt needs a `Content-Length` in `headers`. Raises Broken, Failed.
         """
-        target, sent = urljoin(self.base, url), dict(headers or {})
+        target, sent = self._next(self.base, url), dict(headers or {})
         for _ in range(_MOST_REDIRECTS):
             response = self._authorized(method, target, sent, body)
             if response.status not in _REDIRECTS or method not in ("GET", "HEAD") or "Location" not in response.headers:
@@ -103,6 +103,8 @@ class Transport:
             response = self.pool.urlopen(
                 method, url, body=made, headers=dict(headers), redirect=False, retries=False, preload_content=False
             )
+        except (urllib3.exceptions.LocationValueError, UnicodeError):
+            raise Failed(Code.REGISTRY_REFUSED, f"{_shown(url)} is not an address.") from None
         except urllib3.exceptions.SSLError as error:
             raise Failed(
                 Code.REGISTRY_UNREACHABLE,
@@ -111,23 +113,25 @@ class Transport:
             ) from None
         except urllib3.exceptions.HTTPError as error:
             raise Broken(f"{_shown(url)} does not answer: {_reason(error)}") from None
-        except (urllib3.exceptions.LocationValueError, UnicodeError):
-            raise Failed(Code.REGISTRY_REFUSED, f"{_shown(url)} is not an address.") from None
         if response.status in _LATER:
             whole(response)
-            raise Broken(f"{_shown(url)} answers {response.status} {response.reason or ''}".rstrip(), _pause(response))
+            raise Broken(f"{_shown(url)} answers {response.status}", _pause(response))
         return response
 
     def _next(self, url: str, location: str) -> str:
+        """Where `location` leads. Registries behind a proxy that ends TLS may believe that all is http."""
         target = urljoin(url, location)
-        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-            raise Failed(Code.REGISTRY_REFUSED, f"{_shown(url)} leads to {_shown(target)}, which is not encrypted.")
-        return target
+        before, after = urlsplit(url), urlsplit(target)
+        if before.scheme != "https" or after.scheme == "https":
+            return target
+        if after.netloc == before.netloc:
+            return urlunsplit(after._replace(scheme="https"))
+        raise Failed(Code.REGISTRY_REFUSED, f"{_shown(url)} leads to {_shown(target)}, which is not encrypted.")
 
 
 def pool(base: str) -> urllib3.PoolManager:
     """Connections, by the environment's proxy for that address if there is one."""
-    timeout = urllib3.Timeout(connect=20, read=120)
+    timeout = urllib3.Timeout(connect=20, read=300)
     split = urlsplit(base)
     proxy = urllib.request.getproxies().get(split.scheme)
     if proxy and not urllib.request.proxy_bypass(split.hostname or ""):

@@ -1,4 +1,4 @@
-"""A workspace whose lock names two artifacts, and a store that has them."""
+"""A workspace whose lock names two artifacts, and a store that has them; one with bundles, and a key."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from compiler.artifact.store.store import Label, Remark, Store
 from compiler.lock import text
 from compiler.lock.lock import Lock, LockedArtifact
 from tests.publish.shelf import Shelf
+from tests.publish.yard import ALL, Yard, make_key
 from tests.values import ARTIFACT, SHAPE, digest
 
 CONTENTS = {
@@ -45,3 +46,13 @@ def _put(store: Store, folder: Path, name: str, contents: dict[str, bytes]) -> A
     remarks = (Remark(0, "STEP_IDLE", "nothing changed"),)
     stored = store.put(label, SHAPE, {file: folder / file for file in contents}, remarks)
     return replace(ARTIFACT, name=name, recipe=recipe, key=label.key, digest=stored.digest, files=stored.files)
+
+
+@pytest.fixture
+def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    found = Yard(workspace, make_key(tmp_path / "key"))
+    found.deploy(*ALL)
+    return found

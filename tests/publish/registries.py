@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import json
@@ -19,20 +20,21 @@ from compiler.base import digests
 from tests.tools import tool
 
 USER, PASSWORD = "till", "open sesame"
+AUTH = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW\n"
 _SECONDS = 20
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, auth: str = "") -> Iterator[str]:
-    """Debian's docker-registry (the reference implementation); gives `127.0.0.1:PORT`."""
+def docker_registry(folder: Path, auth: str = "", tls: tuple[Path, Path] | None = None) -> Iterator[str]:
+    """Debian's docker-registry (the reference implementation); gives `127.0.0.1:PORT`. `tls`: certificate and key."""
     program = tool("docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "config.yml"
     settings.write_text(
         "version: 0.1\nlog: {level: info}\n"
         f"storage: {{filesystem: {{rootdirectory: {json.dumps(str(folder / 'storage'))}}}}}\n"
-        "http: {addr: '127.0.0.1:0', secret: loopback}\n" + auth
+        f"http: {{addr: '127.0.0.1:0', secret: loopback{_tls(tls)}}}\n{auth}"
     )
     log = folder / "log"
     with log.open("wb") as said:
@@ -42,6 +44,22 @@ def docker_registry(folder: Path, auth: str = "") -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _tls(tls: tuple[Path, Path] | None) -> str:
+    if tls is None:
+        return ""
+    certificate, key = (json.dumps(str(path)) for path in tls)
+    return f", tls: {{certificate: {certificate}, key: {key}}}"
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of its own for loopback, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=loopback", "-days", "2"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([tool("openssl"), *make, *names], check=True, capture_output=True)
+    return certificate, key
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -72,6 +90,8 @@ class Small:
     uploads: dict[str, bytes] = field(default_factory=dict)
     cut: list[int] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    lost: int = 0
+    """How many answers to a finished upload get lost."""
     parts: bool = True
     """Whether it takes uploads in parts."""
     elsewhere: str = ""
@@ -100,7 +120,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         kind, _, name = urlsplit(self.path).path.removeprefix("/v2/shop/").partition("/")
         if name.startswith("uploads/"):
-            data = self.state.uploads[name.removeprefix("uploads/")]
+            data = self.state.uploads.get(name.removeprefix("uploads/"))
+            if data is None:
+                self._answer(404, {})
+                return
             self._answer(204, {"Range": f"0-{max(len(data) - 1, 0)}", "Location": self.path})
             return
         found = (self.state.blobs if kind == "blobs" else self.state.manifests).get(name)
@@ -153,6 +176,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(400, {})
             return
         self.state.blobs[query["digest"][0]] = data
+        if self.state.lost:
+            self.state.lost -= 1
+            self.close_connection = True
+            return
         self._answer(201, {"Docker-Content-Digest": query["digest"][0]})
 
     def _begin(self) -> bool:

@@ -58,3 +58,10 @@ def _place(place: Mapping[str, Any] | None) -> str:
 def moved(said: Mapping[str, Any]) -> dict[str, list[str]]:
     """The files of each artifact that were moved."""
     return {one["name"]: [file["name"] for file in one["files"] if file["moved"]] for one in said["artifacts"]}
+
+
+def write(path: Path, **config: Any) -> Path:
+    """A JSON file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(config))
+    return path

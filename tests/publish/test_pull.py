@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from compiler.publish.failed import Failed
 from compiler.publish.pull import Pull
 from compiler.publish.registry import Registry
 from tests.artifact.shelf import flip
+from tests.publish.dialogue import numbered, registry_at
 from tests.publish.registries import Small, docker_registry, small_registry, stored_blob
 from tests.publish.shelf import Shelf, found, moved, told
-from tests.publish.test_push import ALL, NOTHING, numbered, registry_at
+from tests.publish.test_push import ALL, NOTHING
 from tests.tree import tree
 
 
@@ -123,10 +125,27 @@ def test_what_was_never_pushed_is_said_to_be_absent(
         assert is_empty(empty)
 
 
+@pytest.mark.slow
+def test_a_compile_builds_nothing_that_was_pulled(
+    hello: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stick = str(tmp_path / "stick")
+    assert told(capsys, "compile", str(hello))["exitCode"] == 0
+    assert told(capsys, "push", str(hello), stick)["exitCode"] == 0
+    monkeypatch.setenv("SLMC_STORE", str(tmp_path / "other"))
+    assert told(capsys, "pull", str(hello), stick)["exitCode"] == 0
+    said = told(capsys, "compile", str(hello))
+    assert {one["name"]: one["built"] for one in said["artifacts"]} == {
+        "pydoc-1.0.0-int4-small": False,
+        "pydoc-1.0.0-int8-fast": False,
+    }
+    assert (said["changes"], said["lockChanged"]) == ([], False)
+
+
 def pull(store: Store, registry: Registry, data: bytes, name: str = "model.onnx") -> None:
     """Fetch one blob as a part of an artifact would be."""
     remote = Pull(store, registry, lambda line, share: None, registry.patience)
-    assert remote._file(File(name, len(data), digests.of_bytes(data)), "assistant") is True
+    remote._file(File(name, len(data), digests.of_bytes(data)), "assistant")
 
 
 def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
@@ -163,6 +182,17 @@ def test_what_a_killed_run_left_damaged_is_fetched_from_the_beginning(tmp_path: 
         flip(part)
         pull(store, registry_at(address, retries=0)[0], data)
     assert store.path_of(digests.of_bytes(data)).read_bytes() == data
+
+
+def test_two_runs_fetch_a_blob_once(tmp_path: Path) -> None:
+    data = numbered(2**20)
+    state = Small(blobs={digests.of_bytes(data): data})
+    with small_registry(state) as address, concurrent.futures.ThreadPoolExecutor() as pool:
+        stores = [Store(tmp_path / "store") for _ in range(4)]
+        list(pool.map(lambda store: pull(store, registry_at(address)[0], data), stores))
+    assert state.said == [f"GET /v2/shop/blobs/{digests.of_bytes(data)}"]
+    assert stores[0].path_of(digests.of_bytes(data)).read_bytes() == data
+    assert not files.left_over(stores[0].root)
 
 
 def test_prune_sweeps_what_a_killed_pull_left(tmp_path: Path) -> None:

@@ -1,110 +1,18 @@
-"""Release files: which are written, what is in them, who signed."""
+"""Release files: which are written, and what is in them."""
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from compiler.base.diagnostics import Stop
-from compiler.bundle.manifest import sums
-from compiler.bundle.shards import chain
 from compiler.cli.main import run
-from compiler.lock import text
-from compiler.lock.lock import Lock
-from compiler.publish import signing
-from compiler.publish.release import NAMESPACE, Release, last_serial, parse
-from compiler.publish.releasing import Releases, Terms
 from tests.publish.shelf import found, told
-from tests.tools import tool
+from tests.publish.yard import ALL, FIRST, NOW, PLAIN, SHARDED, Yard, verified, write_files
 from tests.tree import tree
-
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-FIRST = int(NOW.timestamp())
-PLAIN = ("shops/counter-pi/systemd", "shops/counter-pi/compose", "vans/box/systemd")
-SHARDED = ("stores/cohorts/3/till-1/systemd", "stores/cohorts/a/till-2/systemd")
-ALL = sorted(PLAIN + SHARDED)
-GOOD = b"format slmc-release-1\nfleet a\ncohort b\ntarget c\nbundle d\nserial 1\nexpires 2027-02-23T00:00:00Z\n"
-
-
-@dataclass(frozen=True)
-class Yard:
-    """A workspace with bundles, and a key outside of it."""
-
-    workspace: Path
-    key: Path
-
-    def deploy(self, *folders: str, note: str = "") -> None:
-        """Write bundles and the lock; `note` is part of each."""
-        plain, sharded, ids = dict[str, str](), dict[str, str](), dict[str, str]()
-        for folder in folders:
-            files = {"unit.service": f"{folder} {note}".encode(), "sub/artifacts.json": b"{}"}
-            files["SHA256SUMS"] = sums(files)
-            ids[folder] = sha256(files["SHA256SUMS"]).hexdigest()
-            _write(self.workspace / "deploy" / folder, files)
-            if folder.startswith("stores/"):
-                sharded[f"{folder.removeprefix('stores/cohorts/')}/SHA256SUMS"] = ids[folder]
-            else:
-                plain[folder] = f"sha256:{ids[folder]}"
-        if sharded:
-            outer = chain("stores/cohorts", sharded, 1)
-            _write(self.workspace / "deploy", outer)
-            plain["stores/cohorts"] = f"sha256:{sha256(outer['stores/cohorts/SHA256SUMS']).hexdigest()}"
-        (self.workspace / text.NAME).write_bytes(text.dump(Lock(bundles=plain)))
-
-    def release(self, now: datetime = NOW, **terms: Any) -> dict[str, str]:
-        """What it did with each release, but for those that stay as they are."""
-        releases = Releases(self.workspace, Terms(now, **({"lifetime": timedelta(days=90)} | terms)))
-        lock, _ = text.read(self.workspace / text.NAME)
-        steps = releases.plan(lock)
-        releases.write(steps, self.key)
-        return {step.folder: step.verb.value for step in steps if step.pending}
-
-    def bundle(self, folder: str) -> str:
-        return sha256((self.workspace / "deploy" / folder / "SHA256SUMS").read_bytes()).hexdigest()
-
-    def parsed(self, folder: str) -> Release:
-        release = parse((self.workspace / "releases" / folder / "release").read_bytes())
-        assert release is not None
-        return release
-
-
-def _write(root: Path, files: dict[str, bytes]) -> None:
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-
-
-def make_key(path: Path, passphrase: str = "") -> Path:
-    command = [tool("ssh-keygen"), "-q", "-t", "ed25519", "-C", "", "-N", passphrase, "-f", str(path)]
-    subprocess.run(command, check=True)
-    return path
-
-
-@pytest.fixture
-def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    workspace = tmp_path / "workspace"
-    workspace.mkdir()
-    found = Yard(workspace, make_key(tmp_path / "key"))
-    found.deploy(*ALL)
-    return found
-
-
-def verified(yard: Yard, folder: str, release: bytes | None = None, namespace: str = NAMESPACE) -> bool:
-    """Whether a device that trusts the key takes the release."""
-    signers = yard.workspace.parent / "allowed_signers"
-    signers.write_text(f"release {yard.key.with_suffix('.pub').read_text()}")
-    at = yard.workspace / "releases" / folder
-    command = [tool("ssh-keygen"), "-Y", "verify", "-f", str(signers), "-I", "release", "-n", namespace]
-    data = (at / "release").read_bytes() if release is None else release
-    done = subprocess.run([*command, "-s", str(at / "release.sig")], input=data, capture_output=True, check=False)
-    return done.returncode == 0
 
 
 def test_every_bundle_gets_a_release_that_devices_verify(yard: Yard) -> None:
@@ -189,7 +97,7 @@ def test_only_slmc_s_own_files_go(yard: Yard) -> None:
         "old/box/systemd/release.sig": b"mine",
         "vans/box/systemd/notes": b"mine",
     }
-    _write(root, foreign)
+    write_files(root, foreign)
     yard.deploy(*(folder for folder in ALL if folder != PLAIN[2]))
     assert yard.release() == {PLAIN[2]: "remove"}
     left = tree(root)
@@ -204,14 +112,14 @@ def test_foreign_files_in_the_way_are_an_error(
 ) -> None:
     path = yard.workspace / "releases" / PLAIN[0] / name
     if kind == "parent":
-        _write(path.parent.parent, {path.parent.name: b"mine"})
+        write_files(path.parent.parent, {path.parent.name: b"mine"})
     elif kind == "folder":
         path.mkdir(parents=True)
     else:
-        _write(path.parent, {})
+        write_files(path.parent, {})
         path.parent.mkdir(parents=True)
         if kind == "link":
-            _write(yard.workspace, {"elsewhere": b"format slmc-release-1\n"})
+            write_files(yard.workspace, {"elsewhere": b"format slmc-release-1\n"})
             path.symlink_to(yard.workspace / "elsewhere")
         else:
             path.write_bytes(b"mine")
@@ -322,90 +230,12 @@ def test_a_release_in_conflict_goes_on_from_the_larger_serial(yard: Yard) -> Non
     assert yard.parsed(PLAIN[0]).serial == FIRST + 10
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"format slmc-release-1\n",
-        GOOD.replace(b"T00:00:00Z", b""),
-        GOOD.replace(b"serial 1", b"serial 01"),
-        GOOD + b"more d\n",
-        GOOD.replace(b"\n", b"\r\n"),
-    ],
-)
-def test_what_is_no_release(data: bytes) -> None:
-    assert parse(GOOD) is not None
-    assert parse(data) is None
-
-
-def test_serials_beyond_what_a_shell_counts_are_passed_over() -> None:
-    assert last_serial(b"serial 99999999999999999999\nserial 5\nserial x\n") == 5
-
-
-def failed(capsys: pytest.CaptureFixture[str], yard: Yard, key: Path) -> tuple[str, str]:
-    """Code and sentence of the one finding; nothing was written."""
-    before = tree(yard.workspace)
-    said = told(capsys, "release", "--key", str(key), str(yard.workspace))
-    assert tree(yard.workspace) == before
-    [one] = said["diagnostics"]
-    return one["code"], one["message"]
-
-
-def test_keys_that_cannot_sign(
-    yard: Yard, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    locked = make_key(tmp_path / "locked", "secret")
-    assert failed(capsys, yard, locked) == ("SLM815", f"`{locked}` is locked with a passphrase.")
-    assert failed(capsys, yard, tmp_path / "absent") == ("SLM815", f"There is no key `{tmp_path / 'absent'}`.")
-    (tmp_path / "text").write_text("no key")
-    (tmp_path / "text").chmod(0o600)
-    assert failed(capsys, yard, tmp_path / "text") == ("SLM815", f"`{tmp_path / 'text'}` is not an SSH key.")
-    yard.key.chmod(0o644)
-    assert failed(capsys, yard, yard.key) == ("SLM815", f"Others may read `{yard.key}`, so `ssh-keygen` does not.")
-    yard.key.chmod(0o600)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert failed(capsys, yard, yard.key) == ("SLM815", "`ssh-keygen` does not run: No such file or directory.")
-
-
-@pytest.mark.parametrize("linked", [False, True])
-def test_a_key_in_the_workspace_is_refused(yard: Yard, linked: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    inside = yard.workspace / "keys" / "release"
-    inside.parent.mkdir()
-    yard.key.rename(inside)
-    if linked:
-        yard.key.symlink_to(inside)
-    code, message = failed(capsys, yard, yard.key if linked else inside)
-    assert (code, "no key" in message) == ("SLM816", False)
-
-
-def test_an_agent_signs_for_a_key_with_a_passphrase(
-    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    agent = subprocess.Popen([tool("ssh-agent"), "-D", "-a", str(tmp_path / "agent")], stdout=subprocess.DEVNULL)
-    try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-        for _ in range(500):
-            if (tmp_path / "agent").exists():
-                break
-            subprocess.run(["sleep", "0.01"], check=True)
-        subprocess.run([tool("ssh-add"), "-q", str(yard.key)], check=True)
-        change = [tool("ssh-keygen"), "-q", "-p", "-P", "", "-N", "secret", "-f", str(yard.key)]
-        subprocess.run(change, check=True, capture_output=True)
-        assert yard.release() == dict.fromkeys(ALL, "create")
-    finally:
-        agent.terminate()
-        agent.wait()
-    assert all(verified(yard, folder) for folder in ALL)
-
-
-def test_many_are_signed_by_few_processes(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing, "_AT_ONCE", 2)
-    contents = [b"%d" % number for number in range(5)]
-    signatures = signing.sign(yard.key, "numbers", contents)
-    assert [signing.is_signed("numbers", data, made) for data, made in zip(contents, signatures, strict=True)] == [
-        True
-    ] * 5
-    assert not signing.is_signed("numbers", contents[1], signatures[0])
+def test_a_name_with_a_line_feed_adds_no_line(yard: Yard) -> None:
+    yard.deploy("vans/box\nserial 9/systemd")
+    with pytest.raises(Stop) as stop:
+        yard.release()
+    assert [one.code.id for one in stop.value.diagnostics] == ["SLM802"]
+    assert not (yard.workspace / "releases").exists()
 
 
 def test_an_unknown_fleet_is_said(yard: Yard) -> None:
