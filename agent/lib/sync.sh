@@ -51,7 +51,7 @@ begin_now() {
     in_window "$(date -u +%H:%M)" || finish outside-window 0 "the window is $WINDOW UTC"
   fi
   classify_source
-  [ "$METERED" = no ] || [ "$kind" = tree ] || finish metered 0 'the network is metered: only a folder is taken'
+  [ "$METERED" = no ] || [ -n "$tree" ] || finish metered 0 'the network is metered: only a folder is taken'
 }
 
 find_desired() {
