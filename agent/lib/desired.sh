@@ -36,7 +36,7 @@ fetch_commit() {
   [ -f "$repository/HEAD" ] || quiet_git init --quiet --bare --template= "$repository" || return 1
   # No other git is at work here, for we hold the lock: these were left by one that was killed.
   find "$repository" -name '*.lock' -type f -exec rm -f {} +
-  quiet_git fetch --quiet --no-tags --depth 1 --force -- "$SOURCE" "+refs/heads/$BRANCH:refs/slmc/desired"
+  quiet_git fetch --quiet --no-tags --depth 1 --force -- "$SOURCE" "+refs/heads/$BRANCH:refs/slmc/desired" 2>"$scratch/refusal"
 }
 
 # Power that failed can leave a repository that git does not read; only then is it begun anew.

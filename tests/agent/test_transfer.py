@@ -210,7 +210,7 @@ def test_a_disk_that_is_really_full(scene: Scene) -> None:
             scene.device.status["bundle"],
             scene.health.answers("slmc-counter.service"),
         ) == (
-            1,
+            7,
             first.id,
             first.id,
         )
