@@ -64,8 +64,9 @@ def test_install_writes_and_starts_the_timer(scene: Scene, tmp_path: Path) -> No
     units = scene.device.root / "etc/systemd/system"
     assert sorted(path.name for path in units.iterdir()) == ["slmc-sync.service", "slmc-sync.timer"]
     assert "\nExecStart=/usr/local/lib/slmc-agent/slmc-agent sync\n" in (units / "slmc-sync.service").read_text()
-    verify = ["systemd-analyze", "verify", "--man=no", f"--root={scene.device.root}", *sorted(units.iterdir())]
-    done = tools.run(*[str(word).removeprefix(str(scene.device.root)) for word in verify[:3]], *verify[3:])
+    names = [f"/etc/systemd/system/{path.name}" for path in sorted(units.iterdir())]
+    verify = ["systemd-analyze", "verify", "--recursive-errors=no", "--man=no", f"--root={scene.device.root}"]
+    done = tools.run(*verify, *names)
     assert (done.returncode, done.stderr) == (0, "")
 
 

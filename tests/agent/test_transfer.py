@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -219,3 +224,53 @@ def test_a_disk_that_is_really_full(scene: Scene) -> None:
         assert (scene.device.sync()[0], scene.device.status["bundle"]) == (0, third.id)
     finally:
         tools.run("umount", small)
+
+
+@contextlib.contextmanager
+def docker_registry(folder: Path) -> Iterator[str]:
+    """Debian's docker-registry with an empty storage; gives `HOST:PORT`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = {
+        "version": "0.1",
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "storage")}},
+        "http": {"addr": host},
+    }
+    (folder / "registry.yml").write_text(json.dumps(settings))
+    program = [tools.tool("docker-registry"), "serve", folder / "registry.yml"]
+    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            assert process.poll() is None
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{host}/v2/"):
+                break
+            time.sleep(0.05)
+        yield host
+    finally:
+        process.kill()
+        process.wait()
+
+
+def upload(host: str, data: bytes) -> None:
+    begun = urllib.request.Request(f"http://{host}/v2/slm/shop/blobs/uploads/", method="POST")
+    with urllib.request.urlopen(begun) as answer:
+        where = f"{answer.headers['Location']}&digest=sha256:{hex_of(data)}"
+    headers = {"Content-Type": "application/octet-stream"}
+    with urllib.request.urlopen(urllib.request.Request(where, data, headers, method="PUT")) as answer:
+        assert answer.status == 201
+
+
+def test_the_reference_registry(scene: Scene, tmp_path: Path) -> None:
+    found = scene.release(scene.bundle(), 1)
+    with docker_registry(tmp_path) as host:
+        for data in found.artifact.values():
+            upload(host, data)
+        scene.device.configure(ARTIFACTS=f"oci+http://{host}/slm/shop")
+        part = scene.device.root / "var/lib/slmc/artifacts/.incoming" / HEX
+        part.parent.mkdir(parents=True)
+        part.write_bytes(WEIGHTS[:12_345])
+        assert scene.device.sync()[0] == 0
+    assert artifact(scene) == {f"{FOLDER}/model.onnx": WEIGHTS, f"{FOLDER}/tokens/tokenizer.json": TOKENS}
+    assert scene.device.status["downloadedBytes"] == len(WEIGHTS) + len(TOKENS) - 12_345
