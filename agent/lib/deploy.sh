@@ -98,8 +98,9 @@ bad_reason() {
 settle() {
   [ -f "$state/intent" ] || return 0
   read -r phase id serial before older attempt key <"$state/intent" || finish failed 1 "$state/intent does not read"
+  wanted_id=$id wanted_serial=$serial
   say "a sync was cut off while $phase $id"
-  if [ "$phase" = reverting ]; then
+  if [ "$phase" = reverting ] || bad_reason "$id" "$serial" >/dev/null; then
     revert "$id" "$serial" "$before" "$older" "$attempt" "$key"
   elif [ "$attempt" -ge 3 ]; then
     reason='three syncs that tried it were cut off'

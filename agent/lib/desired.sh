@@ -3,7 +3,7 @@
 
 repository=$state/repository
 
-# Finds out whether SOURCE is a tree or a repository: $kind, and for a tree $tree.
+# Finds out whether SOURCE is a tree or a repository: $kind. $tree is empty where it is not on this device.
 classify_source() {
   kind=git tree=''
   case $SOURCE in
@@ -33,10 +33,10 @@ quiet_git() {
 }
 
 fetch_commit() {
-  [ -f "$repository/HEAD" ] || quiet_git init --quiet --bare "$repository" || return 1
+  [ -f "$repository/HEAD" ] || quiet_git init --quiet --bare --template= "$repository" || return 1
   # No other git is at work here, for we hold the lock: these were left by one that was killed.
   find "$repository" -name '*.lock' -type f -exec rm -f {} +
-  quiet_git fetch --quiet --no-tags --depth 1 --force -- "$SOURCE" "+refs/heads/$BRANCH:refs/slmc/desired"
+  quiet_git fetch --quiet --no-tags --depth 1 --force -- "$SOURCE" "+refs/heads/$BRANCH:refs/slmc/desired" 2>"$scratch/refusal"
 }
 
 # Power that failed can leave a repository that git does not read; only then is it begun anew.

@@ -5,7 +5,7 @@ token='' blob_url=''
 
 # The verified blob lies in .incoming/DIGEST afterwards. Ends the sync if it cannot be had.   download DIGEST SIZE
 download() {
-  part=$incoming/$1 tries=0 wrong=0 http_code=''
+  part=$incoming/$1 tries=0 wrong=0 http_code='' refusal=''
   while [ "$tries" -lt 5 ]; do
     tries=$((tries + 1))
     [ "$(size_of "$part")" -le "$2" ] || rm -f "$part"
@@ -17,7 +17,7 @@ download() {
     [ "$wrong" -lt 2 ] || break
   done
   [ "$wrong" -eq 0 ] || finish corrupt 6 "what came for sha256:$1 has another digest"
-  finish offline 5 "sha256:$1 is not to be had from $ARTIFACTS${http_code:+ (HTTP $http_code)}"
+  finish offline 5 "sha256:$1 is not to be had from $ARTIFACTS${refusal:+: $refusal}"
 }
 
 # A refusal is an answer: asking again does not change it.
@@ -54,12 +54,12 @@ get_blob() {
     [ -z "$NETRC" ] || set -- "$@" --netrc-file "$root$NETRC"
     [ "$scheme" = http ] || set -- "$@" --proto =https --proto-redir =https
     [ -z "$token" ] || set -- "$@" --header "Authorization: Bearer $token"
-    curl "$@" "$blob_url" </dev/null
+    curl "$@" "$blob_url" </dev/null 2>"$scratch/refusal"
   )
   ended=$?
   http_code=${got% *}
+  refusal=$(sed -n '$s/^curl: ([0-9]*) //p' "$scratch/refusal")
   case ${got#* } in '' | *[!0-9]*) ;; *) downloaded=$((downloaded + ${got#* })) ;; esac
-  case $http_code in 000) http_code='' ;; esac
   # 33: the server gives no ranges; 36: it gave another one than was asked for; 416: the blob there is shorter.
   case $ended:$http_code in 33:* | 36:* | *:416) rm -f "$part" ;; esac
 }

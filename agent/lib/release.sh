@@ -1,7 +1,10 @@
 # The signed release file, and the folder releases/ID that a verified bundle becomes.
 # shellcheck shell=sh
 
-refuse() { finish refused 4 "$1"; }
+refuse() {
+  [ -z "$wanted_staged" ] || rm -rf "$base/releases/$wanted_staged"
+  finish refused 4 "$1"
+}
 
 # Whether FILE.sig is a signature of FILE by one of the keys in SIGNERS.   signed FILE
 signed() {
@@ -58,7 +61,8 @@ read_clock() {
   trusted_time=$(date +%s) clock_behind=false
   started=${started:-$trusted_time}
   [ -f "$state/accepted" ] || return 0
-  last=$(awk '$4 > last { last = $4 } END { print last + 0 }' "$state/accepted")
+  # As text: mawk writes numbers from 2^31 on as 4e+09.
+  last=$(cut -d ' ' -f 4 "$state/accepted" | sort -n | tail -n 1)
   [ "$trusted_time" -lt "$last" ] || return 0
   trusted_time=$last clock_behind=true
   say "the clock stands before the last accepted release ($(iso "$last")): it is not trusted"
@@ -77,7 +81,9 @@ add_size() {
   if [ "$kind" = git ]; then
     size=$(quiet_git cat-file -s "$revision:${inside_repository}deploy/$place/$1" 2>/dev/null) || return 1
   else
-    size=$(stat -c %s -- "$tree/$WORKSPACE/deploy/$place/$1" 2>/dev/null) || return 1
+    # A link of a stick may lead anywhere.
+    [ -f "$tree/$WORKSPACE/deploy/$place/$1" ] && [ ! -L "$tree/$WORKSPACE/deploy/$place/$1" ] || return 1
+    size=$(size_of "$tree/$WORKSPACE/deploy/$place/$1")
   fi
   bundle_size=$((bundle_size + size))
 }

@@ -51,6 +51,8 @@ finish() {
   [ -f "$state/contact" ] && contact=$(cat "$state/contact")
   # shellcheck disable=SC2086  # the words of one line
   set -- ${accepted:-}
+  # Not asked for in this sync: then the one whose bundle serves.
+  if [ -z "$cohort" ] && [ $# -eq 4 ]; then cohort=${1#*/} && cohort=${cohort%%/*}; fi
   write_status "${2:-}" "${4:-}" && write_metrics "${2:-}" || say "could not write the status"
   rm -rf "$scratch"
   say "$result${why:+: $why}"

@@ -51,11 +51,19 @@ begin_now() {
     in_window "$(date -u +%H:%M)" || finish outside-window 0 "the window is $WINDOW UTC"
   fi
   classify_source
-  [ "$METERED" = no ] || [ "$kind" = tree ] || finish metered 0 'the network is metered: only a folder is taken'
+  [ "$METERED" = no ] || [ -n "$tree" ] || finish metered 0 'the network is metered: only a folder is taken'
+}
+
+# git says the same of a repository that it cannot reach and of one that it cannot write.
+lost_source() {
+  free=$(free_bytes)
+  [ "$free" -ge 1048576 ] || finish disk-full 7 "$free bytes are free below $base"
+  refusal=$(sed -n '$s/^fatal: //p' "$scratch/refusal")
+  finish unreachable 3 "$SOURCE is not to be reached${refusal:+: $refusal}"
 }
 
 find_desired() {
-  fetch_desired || finish unreachable 3 "$SOURCE is not to be reached"
+  fetch_desired || lost_source
   find_device || refuse "$reason"
   { [ -z "$variables" ] || printf '%s\n' "$variables"; } | put "$state/variables" || finish failed 1 "cannot write $state"
   find_bundle || refuse "$reason"

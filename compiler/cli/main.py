@@ -32,6 +32,7 @@ _COMMANDS = {
     "explain": ("compiler.cli.explain", "Explain a diagnostic code, such as SLM203."),
     "cache": ("compiler.cli.cache", "See, check and prune the store of artifacts."),
     "converters": ("compiler.cli.converters", "Install the converters for other runtimes."),
+    "agent": ("compiler.cli.agent", "Write the agent that deploys releases on systemd devices."),
     "schema": ("compiler.cli.schema", "Print the JSON Schemas of the files that slmc reads."),
 }
 """Name → module with a `command`, and the help line, so that `slmc --help` imports none of them."""

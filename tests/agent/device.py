@@ -104,7 +104,7 @@ class Device:
     def status(self) -> dict[str, Any]:
         """`status.json`; a time is given as `TIME`."""
         found: dict[str, Any] = json.loads((self.root / "var/lib/slmc/state/status.json").read_text())
-        return {name: _TIME.sub("TIME", value) if isinstance(value, str) else value for name, value in found.items()}
+        return {name: "TIME" if _TIME.fullmatch(str(value)) else value for name, value in found.items()}
 
     @property
     def calls(self) -> list[str]:

@@ -26,12 +26,14 @@ class Registry:
         self.times = 0
         self.cut = 0
         self.asked: list[tuple[str, str]] = []
+        self.unknown: list[str] = []
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         if request.path.startswith("/token?"):
             return send(request, 200, json.dumps({"expires_in": 300, "token": "opens-it"}).encode())
         match = re.fullmatch(r"/v2/slm/shop/blobs/sha256:([0-9a-f]{64})", request.path)
         if match is None or match[1] not in self.blobs:
+            self.unknown.append(request.path)
             return send(request, 404, b"")
         self.asked.append((match[1], request.headers.get("Range", "")))
         if self.fault == "token" and request.headers.get("Authorization") != "Bearer opens-it":
@@ -61,11 +63,15 @@ class Health:
     def __init__(self) -> None:
         self.root = Path()
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        unit = request.path.split("/")[1]
+    def answers(self, unit: str) -> str:
+        """The bundle that the unit serves, if it does."""
         running = self.root / "running" / unit
-        bundle = running.read_text() if running.is_file() else ""
-        if not bundle or (self.root / "running" / f"{unit}.broken").exists():
+        broken = (self.root / "running" / f"{unit}.broken").exists()
+        return running.read_text() if running.is_file() and not broken else ""
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        bundle = self.answers(request.path.split("/")[1])
+        if not bundle:
             return send(request, 503, b'{"status": "golden answers differ"}')
         return send(request, 200, json.dumps({"status": "ready", "bundle": bundle, "run": "counter"}).encode())
 

@@ -105,7 +105,10 @@ class Workspace:
 
     @property
     def head(self) -> str:
-        return (self.folder / ".git/refs/heads/main").read_text().strip()
+        return self.revision("main")
+
+    def revision(self, branch: str) -> str:
+        return (self.folder / ".git/refs/heads" / branch).read_text().strip()
 
     def put(self, name: str, data: bytes) -> None:
         path = self.folder / name
@@ -120,12 +123,12 @@ class Workspace:
         for name, data in {**bundle.files, "SHA256SUMS": bundle.sums}.items():
             self.put(f"deploy/{place}/{name}", data)
 
-    def sign(self, text: str, key: str = "first", place: str = PLACE) -> None:
+    def sign(self, text: str, key: str = "first", place: str = PLACE, namespace: str = "slmc-release") -> None:
         release = self.folder / "releases" / place / "release"
         release.parent.mkdir(parents=True, exist_ok=True)
         release.write_text(text)
         release.with_suffix(".sig").unlink(missing_ok=True)
-        command = ["ssh-keygen", "-q", "-Y", "sign", "-n", "slmc-release", "-f", self.keys[key], release]
+        command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", self.keys[key], release]
         subprocess.run(command, check=True, capture_output=True)
 
     def commit(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.agent.conftest import Scene
-from tests.agent.shop import COHORT, DEVICE, FLEET, FOLDER, TOKENS, WEIGHTS, Bundle, hex_of, release_text
+from tests.agent.shop import COHORT, DEVICE, FLEET, FOLDER, TOKENS, WEIGHTS, Bundle, release_text
 
 
 def status(found: Bundle, serial: int, **other: Any) -> dict[str, Any]:

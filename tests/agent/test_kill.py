@@ -51,7 +51,7 @@ def killed(scene: Scene, tmp_path: Path) -> Callable[[int], tuple[Device, int]]:
 
 def after(device: Device) -> dict[str, object]:
     """The status without what a sync did by itself."""
-    own = ("result", "reason", "downloadedBytes", "exitCode")
+    own = ("result", "reason", "downloadedBytes", "exitCode", "revision")
     return {name: value for name, value in device.status.items() if name not in own}
 
 
