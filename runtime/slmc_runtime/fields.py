@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slmc_runtime.refused import ABSENT, CONFIG, Refused
+
+_LONGEST = 10**6
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,10 @@ class Fields:
         return found
 
     def seconds(self, key: str) -> float:
-        found = self.values.get(key)
-        if type(found) not in (int, float) or not math.isfinite(float(found or 0)) or float(found or 0) <= 0:
-            raise self._wrong(key, "a number of seconds above 0")
-        return float(found or 0)
+        found: Any = self.values.get(key)
+        if type(found) not in (int, float) or not 0 < found <= _LONGEST:
+            raise self._wrong(key, f"a number of seconds, above 0 and up to {_LONGEST}")
+        return float(found)
 
     def texts(self, key: str) -> tuple[str, ...]:
         found = self._of(key, list, "a list of texts")

@@ -73,7 +73,7 @@ class TextGenerator:
         from tokenizers import Tokenizer
 
         self._genai = libraries.genai()
-        made_for, self._ends = _facts(run)
+        made_for, self._vocabulary, self._ends = _facts(run)
         if run.context_length > made_for:
             raise Refused(
                 CONFIG, f"contextLength is {run.context_length}, and the model was made for {made_for} tokens"
@@ -86,7 +86,6 @@ class TextGenerator:
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self._chat = Chat(run.folder, self._genai, self._model)
-        self._vocabulary = self.tokenizer.get_vocab_size(with_added_tokens=True)
         self._made_for, self._context, self._most = made_for, run.context_length, run.limits.output_tokens
 
     def continued(self, wanted: Wanted) -> Continuation:
@@ -155,11 +154,11 @@ class TextGenerator:
         return list(self.tokenizer.encode(text, add_special_tokens=not self._chat.templated).ids), "messages"
 
 
-def _facts(run: Run) -> tuple[int, frozenset[int]]:
-    """Context length and end tokens in the model's configuration. Raises Refused."""
+def _facts(run: Run) -> tuple[int, int, frozenset[int]]:
+    """Context length, number of tokens and end tokens in the model's configuration. Raises Refused."""
     try:
         model = json.loads((run.folder / _CONFIG).read_bytes())["model"]
-        context, ends = int(model["context_length"]), model["eos_token_id"]
-        return context, frozenset(ends if isinstance(ends, list) else [ends])
+        context, vocabulary, ends = int(model["context_length"]), int(model["vocab_size"]), model["eos_token_id"]
+        return context, vocabulary, frozenset(ends if isinstance(ends, list) else [ends])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(MODEL, f"the artifact has no usable {_CONFIG}: {type(error).__name__}") from None

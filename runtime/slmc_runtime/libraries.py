@@ -6,7 +6,6 @@ the library loads; onnxruntime-genai has the same switch. Calls that disable eve
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -19,22 +18,24 @@ LOG_FATAL = 4
 
 
 def silence() -> None:
-    """Switch telemetry off for this process, whatever the environment said, and see that the libraries will read that.
+    """Switch telemetry off, whatever the environment said: this process begins anew with the variable in place.
 
-    Raises Refused when one is already loaded, or when the C library does not have the variable.
+    So it stands in /proc/PID/environ of both processes, where anyone can see it.
     """
-    if os.environ.get(_SWITCH) != "1" and any(name.startswith("onnxruntime") for name in sys.modules):
-        raise Refused(MACHINE, f"onnxruntime was loaded without {_SWITCH}=1, so it may send telemetry")
-    os.environ[_SWITCH] = "1"
-    getenv = ctypes.CDLL(None).getenv
-    getenv.restype = ctypes.c_char_p
-    if getenv(_SWITCH.encode()) != b"1":
-        raise Refused(MACHINE, f"{_SWITCH}=1 does not reach onnxruntime, so it might send telemetry")
+    if os.environ.get(_SWITCH) != "1":
+        os.environ[_SWITCH] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _silent() -> None:
+    """Raises Refused where a library that is loaded now would send telemetry."""
+    if os.environ.get(_SWITCH) != "1":
+        raise Refused(MACHINE, f"{_SWITCH}=1 is not in the environment, so onnxruntime would send telemetry")
 
 
 def onnxruntime() -> Any:
     """The module. Raises Refused."""
-    silence()
+    _silent()
     try:
         import onnxruntime as module
     except ImportError:
@@ -45,7 +46,7 @@ def onnxruntime() -> Any:
 
 def genai() -> Any:
     """The module. Raises Refused."""
-    silence()
+    _silent()
     try:
         import onnxruntime_genai as module
     except ImportError:

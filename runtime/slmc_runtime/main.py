@@ -26,8 +26,8 @@ _PATIENCE = 5.0
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Serve, or check; what cannot be done is said in one line, with an exit code of its own (`refused`)."""
     asked = _parser().parse_args(arguments)
+    libraries.silence()
     try:
-        libraries.silence()
         bundle = open_bundle(asked.bundle, asked.run, os.environ)
         if asked.check:
             _checked(check.check(bundle))

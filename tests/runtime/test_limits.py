@@ -193,3 +193,11 @@ def test_a_context_below_the_model_s(bundle: Path) -> None:
         answer = served.client.completions.create(model="pydoc", prompt=[5] * 10)
         assert answer.usage is not None
         assert answer.usage.completion_tokens == 6
+
+
+def test_telemetry_is_off_whatever_the_environment_says(bundle: Path) -> None:
+    """In both processes, from their beginning on: the kernel shows the environment that a process began with."""
+    with serving(bundle, ORT_DISABLE_TELEMETRY="0") as served:
+        for process in (served.process.pid, served.model):
+            variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+            assert [v for v in variables if v.startswith(b"ORT_")] == [b"ORT_DISABLE_TELEMETRY=1"]

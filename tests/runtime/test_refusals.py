@@ -124,7 +124,7 @@ def test_a_run_that_is_not_there(bundle: Path) -> None:
         ({"limits": {}}, "runs.counter.limits.outputTokens is missing: it has to be a whole number from 1 to 16777216"),
         ({"artifact": "x"}, "runs.counter.artifact is something else: it has to be an object"),
         ({"objectives": {"latencyP95": 0}}, "runs.counter.objectives.latencyP95 is something else: "
-         "it has to be a number of seconds above 0"),
+         "it has to be a number of seconds, above 0 and up to 1000000"),
         ({"task": "speech"}, "runs.counter.task is something else: "
          "it has to be one of embeddings, text-classification, text-generation"),
         ({"host": "example.org"}, "runs.counter.host is `example.org`: it has to be an IP address or localhost"),
