@@ -144,6 +144,41 @@ def test_genai_builds_what_onnxruntime_runs(
     assert runs([0, 5, 6], 0, runs.empty_cache())[0].shape == (3, checkpoints.VOCABULARY)
 
 
+_CALIBRATE = {"calibrate": {"samples": 8}}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("quantize/int4", {"scheme": "int4", "method": "gptq", "blockSize": 16, **_CALIBRATE})],
+        [("quantize/int8-static", {"scheme": "int8-static", **_CALIBRATE})],
+        [("quantize/mixed", {"scheme": "mixed", "target": {"klDivergence": 0.1}, "blockSize": 16, **_CALIBRATE})],
+        [
+            ("prune/heads", {"method": "heads", "share": 0.5}),
+            ("quantize/int4", {"scheme": "int4", "method": "gptq", "blockSize": 16, **_CALIBRATE}),
+        ],
+    ],
+    ids=["gptq", "int8-static", "mixed", "heads-gptq"],
+)
+def test_what_genai_builds_is_quantized_on_texts(
+    root: Path, decoder: Path, tmp_path: Path, steps: list[tuple[str, dict[str, Any]]]
+) -> None:
+    texts = tiny.write_texts(tmp_path / "texts.jsonl", [f"{text} {number}" for number in range(3) for text in TEXTS])
+    convert(root, "package/genai", decoder, tmp_path)
+    graph = tmp_path / "made" / "model.onnx"
+    for number, (name, parameters) in enumerate(steps, 1):
+        target, scratch = tmp_path / f"made-{number}", tmp_path / f"scratch-{number}"
+        target.mkdir()
+        scratch.mkdir()
+        bench = {"model": str(decoder), "scratch": str(scratch), "threads": 2, "before": number}
+        bench |= {"files": {"calibrate.data": str(texts)}}
+        made = apply_step(name, parameters, str(graph), str(target), bench, lambda share: None)
+        assert made.get("reason") is None
+        graph = target / made["graph"]
+    runs = Decoder(graph.parent, threads=1)
+    assert runs([0, 5, 6], 0, runs.empty_cache())[0].shape == (3, checkpoints.VOCABULARY)
+
+
 def test_genai_s_block_size_is_heard(root: Path, decoder: Path, tmp_path: Path) -> None:
     sizes = [
         convert(root, "package/genai", decoder, tmp_path / str(size), precision="int4", blockSize=size)["weight_bytes"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from compiler.artifact.configuration import Unusable, context_length
+from compiler.artifact.configuration import CONFIG, TOKENIZER, Unusable, context_length, folder_with
 from compiler.artifact.evaluation import texts
 from compiler.artifact.graph import graphs
 from compiler.artifact.inference import runtime
@@ -48,6 +48,8 @@ class Calibration:
     """Initializers that `instead` may stand for."""
     instead: Mapping[str, Any] = field(default_factory=dict)
     """Arrays by the name of an initializer: what the next runs compute with."""
+    beside: Path | None = None
+    """The graph that the configuration lies beside, when `source` is a candidate without one."""
     _session: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,7 +83,8 @@ class Calibration:
         lines = _Lines(file)
         seen = 0
         try:
-            for feed in feeds(self.bench.model, self._session.get_inputs(), lines, self._most_tokens()):
+            tokenizer, folder = self._folder(TOKENIZER) / TOKENIZER, self._folder(CONFIG)
+            for feed in feeds(tokenizer, folder, self._session.get_inputs(), lines, self._most_tokens()):
                 yield self._run(feed, lines.number)
                 if (seen := seen + 1) == self.samples:
                     return
@@ -92,9 +95,12 @@ class Calibration:
         if seen < (least := min(self.samples, LEAST_TEXTS)):
             raise Refused(f"`{file.name}` has {seen} texts; calibration takes at least {least}.", _BAD_DATA)
 
+    def _folder(self, name: str) -> Path:
+        return folder_with(name, self.beside or self.source, self.bench.model)
+
     def _most_tokens(self) -> int:
         try:
-            return min(self.max_tokens, context_length(self.bench.model))
+            return min(self.max_tokens, context_length(self._folder(CONFIG)))
         except Unusable:  # an encoder
             return self.max_tokens
 
