@@ -71,6 +71,16 @@ def test_a_decoder_that_lost_heads_is_calibrated_with_those_that_are_left(tmp_pa
     assert (config["num_key_value_heads"], config["num_attention_heads"]) == (1, 3)
 
 
+def test_a_graph_of_float16_is_calibrated_too(tmp_path: Path, hello: Path) -> None:
+    files = {"files": {"calibrate.data": str(hello / "data" / "heldout.jsonl")}}
+    steps = [
+        {"name": "quantize/fp16", "parameters": {"scheme": "fp16"}},
+        {"name": SCHEMES[0][0], "parameters": SCHEMES[0][1], **files},
+    ]
+    made = chained(hello / "models" / "pydoc-1.0" / "model.onnx", tmp_path / "made" / "model.onnx", steps)
+    assert (made.get("reason"), made.get("idle")) == (None, [])
+
+
 def _open_heads(graph: Path) -> None:
     model = onnx.load(graph)
     for value in (*model.graph.input, *model.graph.output):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import ValueInfoProto, helper
 
 from compiler.artifact.configuration import CONFIG, TOKENIZER, Unusable, context_length, folder_with
 from compiler.artifact.evaluation import texts
@@ -60,9 +60,8 @@ class Calibration:
             for tensor in model.graph.initializer
             if tensor.name in self.variable
         )
-        model.graph.output.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.values if name not in known
-        )
+        # Without a type: onnxruntime knows whether it is float32 or float16.
+        model.graph.output.extend(ValueInfoProto(name=name) for name in self.values if name not in known)
         self._session = runtime.open_graph(model, self.source.parent, runtime.options("basic", threads=1))
 
     @classmethod
@@ -113,7 +112,7 @@ class Calibration:
         for name, value in found.items():
             if not np.isfinite(value).all():
                 raise Refused(f"{text} makes `{name}` NaN or infinite.", _BAD_DATA)
-        return {name: value.reshape(-1, value.shape[-1]) for name, value in found.items()}
+        return {name: value.reshape(-1, value.shape[-1]).astype(np.float32, copy=False) for name, value in found.items()}
 
 
 @dataclass(slots=True)
