@@ -23,8 +23,9 @@ def feeds(
 ) -> Iterator[Mapping[str, Any]]:
     """One feed for each text of a token or more, batch 1, numpy arrays by input name.
 
-    `tokenizer` is the file, `folder` the one that has the graph's configuration; `inputs` are a session's (`get_inputs()`). Where they
-    are of a fixed length, texts are cut or padded to it. Raises ValueError for an input that no language model has.
+    `tokenizer` is the file, `folder` the one that has the graph's configuration; `inputs` are a session's
+    (`get_inputs()`). Where they are of a fixed length, texts are cut or padded to it. Raises ValueError for an input
+    that no language model has.
     """
     from tokenizers import Tokenizer
 

@@ -112,7 +112,9 @@ class Calibration:
         for name, value in found.items():
             if not np.isfinite(value).all():
                 raise Refused(f"{text} makes `{name}` NaN or infinite.", _BAD_DATA)
-        return {name: value.reshape(-1, value.shape[-1]).astype(np.float32, copy=False) for name, value in found.items()}
+        return {
+            name: value.reshape(-1, value.shape[-1]).astype(np.float32, copy=False) for name, value in found.items()
+        }
 
 
 @dataclass(slots=True)
