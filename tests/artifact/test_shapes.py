@@ -81,7 +81,7 @@ GROWS = (
 )
 def test_a_generator_s_texts_are_of_any_length(tmp_path: Path, sizes: dict[str, int], why: str) -> None:
     made = applied("fix-shapes", {"dimensions": sizes}, tiny.write(tmp_path / "m") / "model.onnx", tmp_path / "a")
-    assert made == {"refused": "STEP_INAPPLICABLE", "reason": why}
+    assert made == {"refused": "STEP_INAPPLICABLE", "reason": why, "parameter": f"dimensions.{next(iter(sizes))}"}
 
 
 def test_a_name_that_the_graph_does_not_have(tmp_path: Path) -> None:
@@ -89,6 +89,7 @@ def test_a_name_that_the_graph_does_not_have(tmp_path: Path) -> None:
     assert applied("fix-shapes", {"dimensions": {"batch_size": 1, "new": 1}}, source, tmp_path / "a") == {
         "refused": "STEP_INAPPLICABLE",
         "reason": "no input or output has a dimension `batch_size`; it has `batch`, `new`, `total`, `past`.",
+        "parameter": "dimensions",
     }
     assert list((tmp_path / "a").iterdir()) == []
 

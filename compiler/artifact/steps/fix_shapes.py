@@ -40,7 +40,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
         known = _names([*model.graph.input, *model.graph.output])
         if unknown := [name for name in configuration.dimensions if name not in known]:
             has = f"it has {listed(known)}" if known else "all of its dimensions are fixed or have no name"
-            raise Refused(f"no input or output has a dimension {listed(unknown)}; {has}.")
+            raise Refused(f"no input or output has a dimension {listed(unknown)}; {has}.", parameter="dimensions")
         _check_generator(model.graph, configuration.dimensions)
         for graph in graphs.all_graphs(model.graph):
             for dimension in _dimensions([*graph.input, *graph.output, *graph.value_info]):
@@ -64,10 +64,12 @@ def _check_generator(graph: Any, numbers: Mapping[str, int]) -> None:
             if number is not None and axis == (2 if value.name.startswith(_CACHE) else 1):
                 raise Refused(
                     f"{what} cannot be fixed: a text generator with a cache (`{cache}`) gets a text at once and then "
-                    "one token at a time."
+                    "one token at a time.",
+                    parameter=f"dimensions.{dimension.dim_param}",
                 )
             if number is not None and axis == 0 and number != 1:
-                raise Refused(f"{what} can be 1 alone: one text is generated at a time.")
+                why = f"{what} can be 1 alone: one text is generated at a time."
+                raise Refused(why, parameter=f"dimensions.{dimension.dim_param}")
 
 
 def _names(values: Iterable[Any]) -> list[str]:

@@ -88,11 +88,11 @@ class Calibration:
                 if (seen := seen + 1) == self.samples:
                     return
         except texts.BadLine as error:
-            raise Refused(f"Line {error.number} of `{file.name}` is no text: {error}", _BAD_DATA) from None
+            raise Refused(f"Line {error.number} of `{file.name}` is no text: {error}", _BAD_DATA, KEY) from None
         except Unusable as error:
             raise Refused(str(error)) from None
         if seen < (least := min(self.samples, LEAST_TEXTS)):
-            raise Refused(f"`{file.name}` has {seen} texts; calibration takes at least {least}.", _BAD_DATA)
+            raise Refused(f"`{file.name}` has {seen} texts; calibration takes at least {least}.", _BAD_DATA, KEY)
 
     def _folder(self, name: str) -> Path:
         return folder_with(name, self.beside or self.source, self.bench.model)
@@ -108,10 +108,10 @@ class Calibration:
         try:
             found = dict(zip(self.values, self._session.run(list(self.values), {**feed, **self.instead}), strict=True))
         except Exception as error:
-            raise Refused(f"{text} does not go through the model: {reason(error)}", _BAD_DATA) from None
+            raise Refused(f"{text} does not go through the model: {reason(error)}", _BAD_DATA, KEY) from None
         for name, value in found.items():
             if not np.isfinite(value).all():
-                raise Refused(f"{text} makes `{name}` NaN or infinite.", _BAD_DATA)
+                raise Refused(f"{text} makes `{name}` NaN or infinite.", _BAD_DATA, KEY)
         return {
             name: value.reshape(-1, value.shape[-1]).astype(np.float32, copy=False) for name, value in found.items()
         }
