@@ -71,7 +71,10 @@ def test_bad_number_of_jobs_in_the_environment(
 ) -> None:
     monkeypatch.setenv("SLMC_JOBS", "many")
     assert run([command, str(hello)]) == 2
-    assert "'many' is not a valid integer" in capsys.readouterr().err
+    assert "SLMC_JOBS is `many` in the environment; it is a number of processes, 1 or more." in capsys.readouterr().err
+    monkeypatch.setenv("SLMC_JOBS", "0")
+    assert run([command, str(hello)]) == 2
+    assert run([command, str(hello), "--jobs", "1"]) == 0
     monkeypatch.setenv("SLMC_JOBS", "1")
     assert run([command, str(hello)]) == 0
 

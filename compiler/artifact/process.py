@@ -19,11 +19,19 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from compiler.artifact.reason import without_folders
+
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
 _LAST_LINES, _WIDEST = 5, 200
 """Of a log: how much of it goes into a diagnostic."""
+
+_PARAMETERS = "parameters"
+"""Of a step, in its request."""
+
+_MESSAGES, _PARTS = ("failed", "reason", "message"), ("problems", "candidates")
+"""Where tasks put sentences for diagnostics: in the result and in the parts of it."""
 
 
 class Failed(Exception):
@@ -72,7 +80,8 @@ def run(
     """Do `task` (one of `child.TASKS`) and give its result. Raises Failed.
 
     `on_event` gets what the task tells while it runs. What libraries print goes to the file `log`, otherwise nowhere.
-    Folders that the request names are taken out of every text that comes back: no diagnostic tells where a build ran.
+    Folders that the request names are taken out of the messages that come back: no diagnostic tells where a build ran.
+    All else comes as it is, texts of the evaluation data above all.
     """
     command = [sys.executable, "-P", "-m", "compiler.artifact.child", task]
     with ExitStack() as stack:
@@ -93,10 +102,10 @@ def run(
         process.wait()
     if answer is None:
         raise Failed(_end(process.returncode), crashed=True, log=_last_lines(log, _folders(request)))
-    answer = _without(_folders(request), answer)
+    folders = _folders(request)
     if "failed" in answer:
-        raise Failed(answer["failed"])
-    return answer["result"]
+        raise Failed(without_folders(answer["failed"], folders))
+    return _scrubbed(answer["result"], folders)
 
 
 def _send(process: subprocess.Popen[bytes], data: bytes) -> None:
@@ -133,22 +142,30 @@ def _environment() -> dict[str, str]:
 
 
 def _folders(value: Any) -> set[str]:
-    """The absolute paths in a request, and the folders that they are in."""
+    """The absolute paths in a request, and the folders that they are in. Parameters of steps name none: what looks like
+    one there is a node, as exporters call them."""
     if isinstance(value, str):
         path = Path(value)
         return {value, str(path.parent)} if path.is_absolute() and len(path.parts) > 2 else set()
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if isinstance(value, Mapping):
+        value = [one for key, one in value.items() if key != _PARAMETERS]
+    inner = value if isinstance(value, list) else ()
     return set().union(*map(_folders, inner))
 
 
-def _without(folders: Iterable[str], value: Any) -> Any:
-    if isinstance(value, str):
-        for folder in sorted(folders, key=lambda folder: (-len(folder), folder)):
-            value = value.replace(f"{folder}/", "").replace(folder, Path(folder).name)
-        return value
-    if isinstance(value, dict):
-        return {key: _without(folders, inner) for key, inner in value.items()}
-    return [_without(folders, inner) for inner in value] if isinstance(value, list) else value
+def _scrubbed(result: Any, folders: Iterable[str]) -> Any:
+    """A result with its messages rid of folders, wherever a task has them."""
+    if not isinstance(result, dict):
+        return result
+    found = dict(result)
+    for key, value in result.items():
+        if key in _MESSAGES and isinstance(value, str):
+            found[key] = without_folders(value, folders)
+        elif key in _PARTS and isinstance(value, list):
+            found[key] = [_scrubbed(part, folders) for part in value]
+    if "remarks" in result:
+        found["remarks"] = [[code, without_folders(message, folders)] for code, message in result["remarks"]]
+    return found
 
 
 def _end(returncode: int) -> str:
@@ -166,7 +183,7 @@ def _last_lines(log: Path | None, folders: Iterable[str]) -> tuple[str, ...]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2**16))
         text = file.read().decode(errors="replace")
-    lines = [line.rstrip() for line in _without(folders, text).splitlines() if line.strip()]
+    lines = [line.rstrip() for line in without_folders(text, folders).splitlines() if line.strip()]
     return tuple(_ABSOLUTE.sub(r"\1", line)[:_WIDEST] for line in lines[-_LAST_LINES:])
 
 

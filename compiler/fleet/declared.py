@@ -9,7 +9,7 @@ from typing import Any
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
-from compiler.blueprint.blueprint import Blueprint
+from compiler.blueprint.blueprint import Blueprint, Places
 from compiler.blueprint.fleet_spec import ChoiceSpec
 from compiler.blueprint.recipe_spec import RecipeSpec
 from compiler.blueprint.step_spec import StepSpec, step_paths
@@ -142,6 +142,17 @@ def _parameters(step: StepSpec) -> dict[str, Any]:
     return given | {"format": _FORMATS.get(given["format"], given["format"])} if "format" in given else given
 
 
+def _written(
+    value: Any, at: tuple[str | int, ...], places: Places, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Span]]:
+    """The paths and places of the parameters that stand in the document: defaults do not."""
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, inner in parts:
+        if places.has(*at, key):
+            yield ".".join((*path, str(key))), places.value(*at, key)
+            yield from _written(inner, (*at, key), places, (*path, str(key)))
+
+
 def _recipe(name: str, spec: RecipeSpec, blueprint: Blueprint) -> Recipe:
     """Gates come in the order in which the format lists them, not in the order of writing."""
     places = blueprint.places
@@ -154,6 +165,7 @@ def _recipe(name: str, spec: RecipeSpec, blueprint: Blueprint) -> Recipe:
                 StepFile(".".join(path), normal(value), places.value("recipes", name, "steps", index, *path))
                 for path, value in step_paths(step)
             ),
+            dict(_written(_parameters(step), ("recipes", name, "steps", index), places)),
         )
         for index, step in enumerate(spec.steps)
     )

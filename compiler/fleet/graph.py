@@ -41,6 +41,8 @@ class Step:
     place: Span = field(compare=False, repr=False)
     files: tuple[StepFile, ...] = ()
     """What the parameters name in the workspace."""
+    places: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
+    """Of the parameters that are written, by their paths: `adapter`, `dimensions.batch`, `inputs.0`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ def _text(words: str) -> str:
 def test_unusable_data_is_refused(tmp_path: Path, lines: list[str], reason: str) -> None:
     path = _lines(tmp_path / "bad.jsonl", *lines)
     found = make(tiny.write(tmp_path / "m"), tmp_path / "a", path)
-    assert found == {"failed": 0, "refused": "BAD_CALIBRATION_DATA", "reason": reason}
+    told = {"refused": "BAD_CALIBRATION_DATA", "reason": reason, "parameter": "calibrate.data"}
+    assert found == {"failed": 0, **told}
 
 
 def test_few_samples_are_enough_if_no_more_are_asked_for(tmp_path: Path) -> None:
@@ -52,6 +53,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         "failed": 0,
         "refused": "BAD_CALIBRATION_DATA",
         "reason": "The text on line 3 of `bad.jsonl` makes `context` NaN or infinite.",
+        "parameter": "calibrate.data",
     }
 
 

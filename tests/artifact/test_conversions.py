@@ -20,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from compiler.artifact.converters import environment
 from compiler.artifact.converters.call import call
 from compiler.artifact.converters.vectors import embeddings
+from compiler.artifact.evaluation.golden import derive
+from compiler.artifact.evaluation.request import Request
 from compiler.artifact.inference.decoder import Decoder
 from compiler.artifact.inference.encoder import Encoder
 from compiler.artifact.steps.apply import apply_step
@@ -100,6 +102,23 @@ def test_an_encoder_of_pytorch_weights(
     assert [float(one @ other) >= least for one, other in zip(wanted, found, strict=True)] == [True] * len(TEXTS)
 
 
+@pytest.mark.parametrize(
+    ("name", "precision", "least"),
+    [("litert", "fp32", True), ("litert", "int8", False), ("executorch", "int8", True)],
+)
+def test_golden_answers_allow_for_a_runtime_s_other_kernels(
+    root: Path, encoder: Path, tmp_path: Path, name: str, precision: str, least: bool
+) -> None:
+    """XNNPACK's kernels and LiteRT's own round what 8-bit weights multiply differently."""
+    made = convert(root, f"convert/{name}", encoder, tmp_path, precision=precision, sequenceLength=48)
+    shutil.copytree(encoder, tmp_path / "artifact", copy_function=shutil.copyfile)
+    shutil.copyfile(tmp_path / "made" / made["graph"], tmp_path / "artifact" / made["graph"])
+    data = tiny.write_texts(tmp_path / "texts.jsonl", TEXTS)
+    found = derive("embeddings", tmp_path / "artifact", Request(encoder, (), data, 10**6, 1, root))
+    assert found is not None
+    assert (found["tolerance"] == 0.005, 0.005 <= found["tolerance"] <= 0.05) == (least, True)
+
+
 @pytest.mark.parametrize(("name", "precision"), [("litert", "int4"), ("litert", "fp16"), ("executorch", "int4")])
 def test_lower_precision_takes_less(root: Path, encoder: Path, tmp_path: Path, name: str, precision: str) -> None:
     whole = convert(root, f"convert/{name}", encoder, tmp_path / "a", sequenceLength=32)
@@ -141,6 +160,45 @@ def test_genai_builds_what_onnxruntime_runs(
     assert {"genai_config.json", "model.onnx", "tokenizer.json", "tokenizer_config.json"} <= _bytes(folder).keys()
     assert "messages[0].content" in "".join(data.decode(errors="replace") for data in _bytes(folder).values())
     runs = Decoder(folder, threads=1)
+    assert runs([0, 5, 6], 0, runs.empty_cache())[0].shape == (3, checkpoints.VOCABULARY)
+
+
+_CALIBRATE = {"calibrate": {"samples": 8}}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("quantize/int4", {"scheme": "int4", "method": "gptq", "blockSize": 16, **_CALIBRATE})],
+        [
+            ("quantize/fp16", {"scheme": "fp16"}),
+            ("quantize/int4", {"scheme": "int4", "method": "gptq", "blockSize": 16, **_CALIBRATE}),
+        ],
+        [("quantize/int8-static", {"scheme": "int8-static", **_CALIBRATE})],
+        [("quantize/mixed", {"scheme": "mixed", "target": {"klDivergence": 0.1}, "blockSize": 16, **_CALIBRATE})],
+        [
+            ("prune/heads", {"method": "heads", "share": 0.5}),
+            ("quantize/int4", {"scheme": "int4", "method": "gptq", "blockSize": 16, **_CALIBRATE}),
+        ],
+    ],
+    ids=["gptq", "fp16-gptq", "int8-static", "mixed", "heads-gptq"],
+)
+def test_what_genai_builds_is_quantized_on_texts(
+    root: Path, decoder: Path, tmp_path: Path, steps: list[tuple[str, dict[str, Any]]]
+) -> None:
+    texts = tiny.write_texts(tmp_path / "texts.jsonl", [f"{text} {number}" for number in range(3) for text in TEXTS])
+    convert(root, "package/genai", decoder, tmp_path)
+    graph = tmp_path / "made" / "model.onnx"
+    for number, (name, parameters) in enumerate(steps, 1):
+        target, scratch = tmp_path / f"made-{number}", tmp_path / f"scratch-{number}"
+        target.mkdir()
+        scratch.mkdir()
+        bench = {"model": str(decoder), "scratch": str(scratch), "threads": 2, "before": number}
+        bench |= {"files": {"calibrate.data": str(texts)}}
+        made = apply_step(name, parameters, str(graph), str(target), bench, lambda share: None)
+        assert made.get("reason") is None
+        graph = target / made["graph"]
+    runs = Decoder(graph.parent, threads=1)
     assert runs([0, 5, 6], 0, runs.empty_cache())[0].shape == (3, checkpoints.VOCABULARY)
 
 

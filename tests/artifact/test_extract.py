@@ -69,23 +69,31 @@ def test_types_of_operators_that_only_onnxruntime_knows(tmp_path: Path, reposito
     assert [d.dim_value for d in part.graph.input[0].type.tensor_type.shape.dim][-1] == 192
 
 
+VALUES = "inputs and outputs are values that the graph computes or is fed."
+
+
 @pytest.mark.parametrize(
-    ("inputs", "outputs", "reason"),
+    ("inputs", "outputs", "reason", "parameter"),
     [
-        (["input_id"], ["logits"], "the graph has no value `input_id`; `input_ids` is near."),
-        (["input_ids"], ["zzz"], "the graph has no value `zzz`."),
-        (["E"], ["logits"], "`E` is a weight; inputs and outputs are values that the graph computes or is fed."),
+        (["input_ids", "input_id"], ["logits"], "the graph has no value `input_id`; `input_ids` is near.", "inputs.1"),
+        (["input_ids"], ["zzz"], "the graph has no value `zzz`.", "outputs.0"),
+        (["E"], ["logits"], f"`E` is a weight; {VALUES}", "inputs.0"),
         (
             ["input_ids"],
             ["logits"],
             "output `logits` needs `past_key_values.0.key`, which is not among the inputs.",
+            None,
         ),
-        (["input_ids"], ["input_ids"], "there is no node between `input_ids` and `input_ids`."),
+        (["input_ids"], ["input_ids"], "there is no node between `input_ids` and `input_ids`.", None),
     ],
     ids=["near", "unknown", "weight", "missing-input", "empty"],
 )
-def test_refusals(source: Path, tmp_path: Path, inputs: list[str], outputs: list[str], reason: str) -> None:
-    assert extracted(source, inputs, outputs, tmp_path / "a") == {"refused": "STEP_INAPPLICABLE", "reason": reason}
+def test_refusals(
+    source: Path, tmp_path: Path, inputs: list[str], outputs: list[str], reason: str, parameter: str | None
+) -> None:
+    at = {"parameter": parameter} if parameter else {}
+    found = extracted(source, inputs, outputs, tmp_path / "a")
+    assert found == {"refused": "STEP_INAPPLICABLE", "reason": reason, **at}
     assert list((tmp_path / "a").iterdir()) == []
 
 

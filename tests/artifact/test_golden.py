@@ -103,6 +103,29 @@ def test_an_encoder_s_answers_are_those_computed_by_hand(tmp_path: Path) -> None
     assert found["cosines"] == pytest.approx([vectors[i] @ vectors[j] for i, j in pairs], abs=6e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "ways", "tolerance"), [("model.tflite", 2, 0.02), ("model.xml", 2, 0.02), ("model.pte", 1, 0.005)]
+)
+def test_another_runtime_is_asked_in_another_way_where_it_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, ways: int, tolerance: float
+) -> None:
+    """Vectors that are 0.008 off then. ExecuTorch's kernels are in the file: it has no others."""
+    asked = []
+
+    def call(root: Path, converter: str, task: str, request: dict[str, Any], *more: Any) -> list[list[float]]:
+        asked.append(request["plain"])
+        turned = [1.0, 0.0] if not request["plain"] else [math.sqrt(1 - 0.008**2), 0.008]
+        return [turned for _ in request["ids"]]
+
+    monkeypatch.setattr("compiler.artifact.converters.vectors.call", call)
+    folder = write_encoder(tmp_path / "m")
+    (folder / "model.onnx").rename(folder / name)
+    found = answers("embeddings", folder, tiny.write_texts(tmp_path / "t.jsonl", TEXTS))
+    assert asked == [False, True][:ways]
+    assert found["tolerance"] == tolerance
+    assert [answer["values"] for answer in found["answers"]] == [[1.0, 0.0]] * 4
+
+
 def test_a_classifier_s_answers_are_those_computed_by_hand(tmp_path: Path) -> None:
     weights = tiny_encoder.Weights.random()
     data = write_labelled(tmp_path / "t.jsonl", [(text, 0) for text in TEXTS])

@@ -72,7 +72,8 @@ def test_texts_that_cannot_be_used(tmp_path: Path, repository: Path, line: str, 
         "files": {"calibrate.data": str(tmp_path / "texts.jsonl")},
     }
     result = chained(model, tmp_path / "a" / "model.onnx", [step])
-    assert result == {"failed": 0, "refused": "BAD_CALIBRATION_DATA", "reason": words}
+    told = {"refused": "BAD_CALIBRATION_DATA", "reason": words, "parameter": "calibrate.data"}
+    assert result == {"failed": 0, **told}
 
 
 def test_without_texts_it_is_refused(tmp_path: Path) -> None:

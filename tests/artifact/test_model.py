@@ -112,6 +112,24 @@ def test_short_external_data_names_the_sizes(tmp_path: Path) -> None:
     assert problems(tmp_path) == [(EXTERNAL, "`weights.bin` has 3000 bytes; tensor `W` ends at 4096.")]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("offset", "-4", "Tensor `E` is said to start at -4 in `weights.bin`."),
+        ("length", "-2048", "Tensor `E` is said to have -2048 bytes in `weights.bin`; by shape and type it has 2048."),
+        ("length", "2047", "Tensor `E` is said to have 2047 bytes in `weights.bin`; by shape and type it has 2048."),
+    ],
+)
+def test_places_in_external_data_that_cannot_be(tmp_path: Path, key: str, value: str, said: str) -> None:
+    folder = tiny.write_external(tmp_path)
+    model = onnx.load(folder / "model.onnx", load_external_data=False)
+    [tensor] = [tensor for tensor in model.graph.initializer if tensor.name == "E"]
+    [entry] = [entry for entry in tensor.external_data if entry.key == key]
+    entry.value = value
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    assert problems(folder) == [(EXTERNAL, said)]
+
+
 @pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "a/../../b", ""])
 def test_external_data_outside_the_folder_is_refused(tmp_path: Path, location: str) -> None:
     folder = tiny.write_external(tmp_path)

@@ -85,6 +85,7 @@ def test_an_opset_of_the_future(tmp_path: Path) -> None:
     assert converted(source, 30, tmp_path / "a") == {
         "refused": "STEP_INAPPLICABLE",
         "reason": f"onnxruntime {runtime.VERSION} does not run opset 30.",
+        "parameter": "opset",
     }
 
 

@@ -60,6 +60,47 @@ def test_an_exception_is_one_line_without_folders(task: Any, tmp_path: Path) -> 
     assert not failed.value.crashed
 
 
+def test_only_messages_lose_the_folders(task: Any, tmp_path: Path) -> None:
+    """A golden text, or a report, that has the name of a folder in it is the same wherever it was made."""
+    body = """path = request["source"]
+    return {"reason": f"{path} is bad.", "remarks": [["STEP_PARTIAL", f"`{path}` too"]],
+        "problems": [{"code": "NOT_ONNX", "message": f"in {path}: bad"}],
+        "candidates": [{"failed": f"no {path}"}, {"golden": {"answers": [{"input": path, "output": f"a{path}"}]}}],
+        "report": {"message": path, "reason": path, path: 1}}"""
+    path = f"{tmp_path}/model.onnx"
+    assert task(body, {"source": path}) == {
+        "reason": "model.onnx is bad.",
+        "remarks": [["STEP_PARTIAL", "`model.onnx` too"]],
+        "problems": [{"code": "NOT_ONNX", "message": "in model.onnx: bad"}],
+        "candidates": [{"failed": "no model.onnx"}, {"golden": {"answers": [{"input": path, "output": f"a{path}"}]}}],
+        "report": {"message": path, "reason": path, path: 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("`/w/shop/m` and /w/shop/m/a.onnx.", "`m` and a.onnx."),
+        ("(/w/shop/m), in /w/shop: /w/shop.", "(m), in shop: shop."),
+        ("/w/shop/m/b c/d", "b c/d"),
+        ("/w/shopping/m and /w/shop/m.onnx", "/w/shopping/m and m.onnx"),
+        ("/w/shop-2/m, /w/shop.old, /w/shop_2", "/w/shop-2/m, /w/shop.old, /w/shop_2"),
+        ("/home/w/shop/m and ./w/shop/m and a/w/shop/m", "/home/w/shop/m and ./w/shop/m and a/w/shop/m"),
+    ],
+)
+def test_a_folder_is_taken_out_between_the_ends_of_a_path(task: Any, said: str, left: str) -> None:
+    with pytest.raises(Failed) as failed:
+        task(f"raise ValueError({said!r})", {"source": "/w/shop/m"})
+    assert str(failed.value) == f"ValueError: {left}"
+
+
+def test_the_name_of_a_node_is_no_folder(task: Any) -> None:
+    """Exporters name nodes as if they were paths; a step's parameters name nodes."""
+    request = {"source": "/w/m/model.onnx", "parameters": {"leave": ["/model/layers.0/MatMul"]}}
+    body = 'return {"reason": "`/model/layers.0/MatMul` is not in /w/m/model.onnx."}'
+    assert task(body, request) == {"reason": "`/model/layers.0/MatMul` is not in model.onnx."}
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [

@@ -21,6 +21,16 @@ def shapes(model: Path) -> dict[str, list[Any]]:
     }
 
 
+def without_logits(folder: Path) -> Path:
+    """A graph with a cache that generates no text: its sizes may be fixed."""
+    source = tiny.write(folder) / "model.onnx"
+    model = onnx.load(source)
+    [logits] = [value for value in model.graph.output if value.name == "logits"]
+    model.graph.output.remove(logits)
+    onnx.save(model, source)
+    return source
+
+
 def test_inputs_and_outputs_get_their_sizes(tmp_path: Path) -> None:
     source = encoder_graph.write(tmp_path / "m")
     made = applied("fix-shapes", {"dimensions": {"batch": 2, "sequence": 8}}, source, tmp_path / "a")
@@ -41,7 +51,7 @@ def test_inputs_and_outputs_get_their_sizes(tmp_path: Path) -> None:
 
 def test_output_sizes_that_follow_are_filled_in(tmp_path: Path) -> None:
     """`total` is the sum of two; as an output it follows, as an input it has to be given."""
-    source = tiny.write(tmp_path / "m") / "model.onnx"
+    source = without_logits(tmp_path / "m")
     made = applied("fix-shapes", {"dimensions": {"batch": 1, "past": 3, "new": 2}}, source, tmp_path / "a")
     assert made["remarks"] == [["STEP_PARTIAL", "dimensions that stay open: `total` (of `attention_mask`)."]]
     assert shapes(tmp_path / "a" / "model.onnx") == {
@@ -49,10 +59,29 @@ def test_output_sizes_that_follow_are_filled_in(tmp_path: Path) -> None:
         "attention_mask": [1, "total"],
         "past_key_values.0.key": [1, 1, 3, 4],
         "past_key_values.0.value": [1, 1, 3, 4],
-        "logits": [1, 2, 32],
         "present.0.key": [1, 1, 5, 4],
         "present.0.value": [1, 1, 5, 4],
     }
+
+
+GROWS = (
+    "cannot be fixed: a text generator with a cache (`past_key_values.0.key`) gets a text at once and then one token "
+    "at a time."
+)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ({"new": 1}, f"`new` of input `input_ids` {GROWS}"),
+        ({"past": 8}, f"`past` of input `past_key_values.0.key` {GROWS}"),
+        ({"total": 9}, f"`total` of input `attention_mask` {GROWS}"),
+        ({"batch": 2}, "`batch` of input `input_ids` can be 1 alone: one text is generated at a time."),
+    ],
+)
+def test_a_generator_s_texts_are_of_any_length(tmp_path: Path, sizes: dict[str, int], why: str) -> None:
+    made = applied("fix-shapes", {"dimensions": sizes}, tiny.write(tmp_path / "m") / "model.onnx", tmp_path / "a")
+    assert made == {"refused": "STEP_INAPPLICABLE", "reason": why, "parameter": f"dimensions.{next(iter(sizes))}"}
 
 
 def test_a_name_that_the_graph_does_not_have(tmp_path: Path) -> None:
@@ -60,6 +89,7 @@ def test_a_name_that_the_graph_does_not_have(tmp_path: Path) -> None:
     assert applied("fix-shapes", {"dimensions": {"batch_size": 1, "new": 1}}, source, tmp_path / "a") == {
         "refused": "STEP_INAPPLICABLE",
         "reason": "no input or output has a dimension `batch_size`; it has `batch`, `new`, `total`, `past`.",
+        "parameter": "dimensions",
     }
     assert list((tmp_path / "a").iterdir()) == []
 
@@ -74,7 +104,7 @@ def test_a_graph_whose_sizes_are_fixed(tmp_path: Path) -> None:
 
 
 def test_numbers_that_contradict_the_graph(tmp_path: Path) -> None:
-    source = tiny.write(tmp_path / "m") / "model.onnx"
+    source = without_logits(tmp_path / "m")
     sizes = {"batch": 1, "past": 3, "new": 2, "total": 9}
     assert applied("fix-shapes", {"dimensions": sizes}, source, tmp_path / "a") == {
         "refused": "STEP_INAPPLICABLE",

@@ -103,7 +103,7 @@ def test_a_step_that_raises_is_named_with_its_reason(tmp_path: Path) -> None:
     assert "\n" not in result["reason"]
 
 
-FIX_SHAPES = {"name": "fix-shapes", "parameters": {"dimensions": {"batch_size": 1, "sequence_length": 8}}}
+FIX_SHAPES = {"name": "fix-shapes", "parameters": {"dimensions": {"batch_size": 1}}}
 CONVERT = {"name": "convert-opset", "parameters": {"opset": 23}}
 EXTRACT = {
     "name": "extract",

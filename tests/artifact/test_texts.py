@@ -19,6 +19,7 @@ ONLY_PROMPT = "The line has a `prompt` and no `text`."
 FORM = "The line is not an object with a string `text`."
 CHOICES = "`choices` is not a list of two texts or more."
 NO_ANSWER = "The line has a `prompt` and no `answer`, which is a text."
+SURROGATE = "The line has half of a character: a surrogate (`\\ud800` to `\\udfff`) that has no other beside it."
 NO_LABEL = "The line has no `label`: a text, or the label's number."
 ANSWER = "`answer` is not the number of one of the `choices`, 0 to 1."
 
@@ -28,6 +29,11 @@ def found(workspace: Path, data: bytes) -> list[tuple[Code, str, str]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return [(d.code, d.message, str(d.span)) for d in texts.check(workspace, MODEL)]
+
+
+def test_two_surrogates_are_a_character(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b'{"text": "\\ud83d\\ude00"}')
+    assert list(texts.read(tmp_path / "t.jsonl")) == ["\U0001f600"]
 
 
 def test_reads_every_text_and_skips_blank_lines(tmp_path: Path) -> None:
@@ -46,6 +52,10 @@ def test_reads_every_text_and_skips_blank_lines(tmp_path: Path) -> None:
         (b'{"prompt": 3}', ONLY_PROMPT),
         (b'{"text": 3}', FORM),
         (b"null", FORM),
+        (b'{"text": "a \\ud83d b"}', SURROGATE),
+        (b'{"text": "a", "\\udc00": 1}', SURROGATE),
+        (b'{"text": "\xed\xa0\xbd"}', SURROGATE),
+        (b'{"prompt": "a", "choices": ["b", "c\\ud800"], "answer": 0}', SURROGATE),
     ],
 )
 def test_a_bad_line_is_told_with_its_place(tmp_path: Path, line: bytes, message: str) -> None:

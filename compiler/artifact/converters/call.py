@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compiler.artifact.converters import environment
+from compiler.artifact.reason import without_folders
 
 _BOOT = """
 import importlib, sys
@@ -91,9 +92,7 @@ def call(
 def _without_folders(text: str, request: Mapping[str, Any]) -> str:
     """No diagnostic tells where a build ran."""
     paths = [Path(value) for value in request.values() if isinstance(value, str) and value.startswith("/")]
-    for parent in sorted({str(path.parent) for path in paths}, key=len, reverse=True):
-        text = text.replace(f"{parent}/", "")
-    return text
+    return without_folders(text, {str(path.parent) for path in paths if len(path.parts) > 2})
 
 
 def _answer(

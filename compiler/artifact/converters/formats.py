@@ -8,6 +8,10 @@ from pathlib import PurePosixPath
 RUNTIMES = {".tflite": "litert", ".pte": "executorch", ".xml": "openvino"}
 """The converter whose environment has the format's runtime, too."""
 
+OTHER_WAYS = (".tflite", ".xml")
+"""Formats whose runtime also computes in a plainer way, as on devices without this machine's instructions: LiteRT with
+its own kernels instead of XNNPACK's, OpenVINO with activations in floats. ExecuTorch's kernels are in the file."""
+
 WITHOUT_RUNTIME = (".gguf",)
 """llama.cpp, which runs them, is in no environment."""
 

@@ -14,11 +14,13 @@ from compiler.artifact.converters.call import call
 from compiler.artifact.converters.formats import RUNTIMES
 
 
-def embeddings(root: Path, artifact: Path, model: Path, texts: Iterable[str], scratch: Path) -> Iterator[Any]:
+def embeddings(
+    root: Path, artifact: Path, model: Path, texts: Iterable[str], scratch: Path, *, plain: bool = False
+) -> Iterator[Any]:
     """For each text its vector, float64, of length 1, as `Encoder.embeddings` gives it.
 
-    `artifact` is the main file, `model` a folder with its tokenizer, `root` the folder of all environments. Raises what
-    `call` raises.
+    `artifact` is the main file, `model` a folder with its tokenizer, `root` the folder of all environments; `plain` is
+    the other way of formats in OTHER_WAYS. Raises what `call` raises.
     """
     from tokenizers import Tokenizer
 
@@ -27,7 +29,7 @@ def embeddings(root: Path, artifact: Path, model: Path, texts: Iterable[str], sc
     tokenizer.no_truncation()
     longest = text_length(model)
     ids = [found for text in texts if (found := tokenizer.encode(text).ids[:longest])]
-    request = {"artifact": str(artifact.absolute()), "ids": ids, "pad": _pad_token(model)}
+    request = {"artifact": str(artifact.absolute()), "ids": ids, "pad": _pad_token(model), "plain": plain}
     for values in call(root, RUNTIMES[artifact.suffix], "embed", request, scratch, lambda share: None):
         vector = np.array(values, np.float64)
         yield vector / np.linalg.norm(vector)

@@ -3,7 +3,7 @@
 An artifact's numbers depend on how they are computed: other kernels add in another order, and where activations are
 quantized at run time, other ways through a text give other scales. So everything is computed in two ways, and the
 tolerance is twice the largest difference, rounded up to 1, 2 or 5 times a power of ten: a measured figure, not one that
-every processor is known to keep.
+every processor is known to keep. A runtime that has one way only leaves the least tolerance.
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ _PROMPT, _TEXT = 120, 200
 """Characters."""
 _NATS, _PARTS = 0.05, 0.005
 """The least tolerance, of log-probabilities and of parts of unit vectors: processors that were not measured differ."""
-_OTHER_WAY = "basic"
-"""A level of graph optimization with fewer fused kernels than devices use."""
 
 
 def derive(task: str, folder: Path, request: Request) -> dict[str, Any] | None:
@@ -72,7 +70,7 @@ def _generation(folder: Path, request: Request) -> dict[str, Any] | None:
     tried = _continued(folder, request, [(p, ids) for p, ids in prompts if ids], min(TOKENS, context // 2))
     if not tried:
         return None
-    decoder = Decoder(folder, request.threads, _OTHER_WAY)
+    decoder = Decoder(folder, request.threads, encoding.PLAIN)
     tolerance = tolerance_of((_difference(decoder, one) for one in tried), _NATS)
     best = sorted(range(len(tried)), key=lambda at: (-len(tried[at].sure(tolerance, ends)), at))[:ANSWERS]
     answers = []
@@ -120,7 +118,8 @@ def _fitting(tokenizer: Any, text: str, most: int) -> tuple[str, list[int]]:
 
 def _embeddings(folder: Path, request: Request) -> dict[str, Any] | None:
     inputs = _inputs(request, EMBEDDINGS)
-    vectors, others = (list(encoding.embeddings(folder, request, inputs, level)) for level in ("all", _OTHER_WAY))
+    vectors = list(encoding.embeddings(folder, request, inputs))
+    others = list(encoding.embeddings(folder, request, inputs, plain=True)) if encoding.other_way(folder) else vectors
     if not vectors or len(vectors) != len(inputs):
         return None
     tolerance = tolerance_of((float(np.abs(a - b).max()) for a, b in zip(vectors, others, strict=True)), _PARTS)
@@ -138,7 +137,7 @@ def _classification(folder: Path, request: Request) -> dict[str, Any] | None:
     inputs, names = _inputs(request, TEXT_CLASSIFICATION), label_names(folder)
     scores, others = (
         [log_probabilities(found[None])[0] for found in Encoder(folder, request.threads, level).scores(inputs)]
-        for level in ("all", _OTHER_WAY)
+        for level in ("all", encoding.PLAIN)
     )
     if not scores or len(scores) != len(inputs):
         return None

@@ -19,6 +19,7 @@ from compiler.base.span import Source, Span
 from compiler.fleet.graph import Model
 
 _MOST_FINDINGS = 5
+_HALF = "The line has half of a character: a surrogate (`\\ud800` to `\\udfff`) that has no other beside it."
 HELP = 'Each line is an object with a string `text`: {"text": "…"}.'
 _LABEL_HELP = 'Each line is an object with a string `text` and its label: {"text": "…", "label": "…"}.'
 _READ = (
@@ -134,6 +135,8 @@ def entry(number: int, line: bytes, task: str) -> Entry:
         value = json.loads(line)
     except (ValueError, RecursionError):
         raise BadLine(number, line, "The line is not JSON in UTF-8.") from None
+    if (b"\\u" in line or b"\xed" in line) and not _is_text(value):
+        raise BadLine(number, line, _HALF)
     if task == TEXT_GENERATION and isinstance(value, dict) and isinstance(value.get("prompt"), str):
         return _prompt(number, line, value)
     if isinstance(value, dict) and "text" not in value:
@@ -147,6 +150,15 @@ def entry(number: int, line: bytes, task: str) -> Entry:
     if not isinstance(label, str | int) or isinstance(label, bool):
         raise MissingField(number, line, "The line has no `label`: a text, or the label's number.")
     return Entry(value["text"], label)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether JSON can be written in UTF-8: half of a character, which Python reads, no tokenizer takes."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _prompt(number: int, line: bytes, value: Mapping[str, Any]) -> Entry:

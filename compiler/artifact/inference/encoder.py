@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact.configuration import encoder_graph, text_length
+from compiler.artifact.configuration import TOKENIZER, encoder_graph, text_length
 from compiler.artifact.inference import runtime
 from compiler.artifact.inference.feeds import feed, feeds, fixed_length
 
@@ -52,7 +52,8 @@ class Encoder:
 
     def _values(self, texts: Iterable[str]) -> Iterator[tuple[Mapping[str, Any], int | None]]:
         """The outputs, and how many of the tokens are the text's; None when all are."""
-        for fed in feeds(self._folder, self._session.get_inputs(), texts, self.longest):
+        tokenizer = self._folder / TOKENIZER
+        for fed in feeds(tokenizer, self._folder, self._session.get_inputs(), texts, self.longest):
             yield self._outputs_of(fed), int(fed["attention_mask"].sum()) if "attention_mask" in fed else None
 
     def _outputs_of(self, fed: Mapping[str, Any]) -> Mapping[str, Any]:

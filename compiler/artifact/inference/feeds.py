@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.artifact.configuration import TOKENIZER, cache_sizes
+from compiler.artifact.configuration import cache_sizes
 
 _KINDS = {
     "tensor(int32)": np.int32,
@@ -18,20 +18,23 @@ _KINDS = {
 }
 
 
-def feeds(folder: Path, inputs: Iterable[Any], texts: Iterable[str], max_tokens: int) -> Iterator[Mapping[str, Any]]:
+def feeds(
+    tokenizer: Path, folder: Path, inputs: Iterable[Any], texts: Iterable[str], max_tokens: int
+) -> Iterator[Mapping[str, Any]]:
     """One feed for each text of a token or more, batch 1, numpy arrays by input name.
 
-    `folder` is the model's, for its tokenizer and configuration; `inputs` are a session's (`get_inputs()`). Where they
-    are of a fixed length, texts are cut or padded to it. Raises ValueError for an input that no language model has.
+    `tokenizer` is the file, `folder` the one that has the graph's configuration; `inputs` are a session's
+    (`get_inputs()`). Where they are of a fixed length, texts are cut or padded to it. Raises ValueError for an input
+    that no language model has.
     """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    cut = Tokenizer.from_file(str(tokenizer))
+    cut.no_padding()
+    cut.no_truncation()
     listed = list(inputs)
     for text in texts:
-        if ids := tokenizer.encode(text).ids[:max_tokens]:
+        if ids := cut.encode(text).ids[:max_tokens]:
             yield feed(folder, listed, ids)
 
 

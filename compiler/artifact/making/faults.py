@@ -20,11 +20,13 @@ from compiler.plan.planner import step_name
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a step gave nothing: the name of a Code, a sentence, the last lines of what its process printed."""
+    """Why a step gave nothing: the name of a Code, a sentence, the last lines of what its process printed, and the path
+    of the parameter that is to blame."""
 
     code: str
     reason: str
     log: tuple[str, ...] = ()
+    parameter: str = ""
 
 
 def refused(action: Action, number: int, fault: Fault) -> Diagnostic:
@@ -34,7 +36,7 @@ def refused(action: Action, number: int, fault: Fault) -> Diagnostic:
         Code[fault.code],
         f"Step {number + 1} (`{step.kind}`) of recipe `{action.recipe.name}` failed on `{action.model.id}`: "
         f"{fault.reason}{log}",
-        step.place,
+        step.places.get(fault.parameter, step.place),
         help=install(step.parameters["format"])
         if fault.code == Code.CONVERTER_MISSING.name
         else _HELP.get(fault.code, _UNSUITABLE),

@@ -178,7 +178,8 @@ class _Making:
         except Failed as error:
             made = Fault(Code.STEP_FAILED.name, str(error), error.log)
         else:
-            made = Fault(made["refused"], made["reason"]) if "refused" in made else made
+            if "refused" in made:
+                made = Fault(made["refused"], made["reason"], parameter=made.get("parameter", ""))
         if isinstance(made, Fault):
             self._refuse_full_disk(stage.action, made)
         files.remove_folder(work)

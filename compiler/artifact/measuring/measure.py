@@ -22,7 +22,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.graph import Model
 from compiler.plan.actions import Action
 
-EVALUATOR_VERSION = 2
+EVALUATOR_VERSION = 3
 SPEED_VERSION = 3
 
 Folder = Callable[[str, Stored], Path]

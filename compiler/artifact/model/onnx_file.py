@@ -8,6 +8,9 @@ from typing import Any
 
 from compiler.artifact.configuration import Unusable, is_pointer, stays_inside
 
+_LAST_KNOWN_TYPE = 22
+"""INT4, as a TensorProto numbers types. Those after it may have several elements in a byte."""
+
 
 def read(path: Path) -> Any:
     """The ModelProto, its external data left on the disk. Raises Unusable."""
@@ -80,9 +83,15 @@ def _fault(folder: Path, location: str, facts: dict[str, str], tensor: Any) -> s
         return f"`{location}` does not exist; tensor `{tensor.name}` lies in it."
     if not file.resolve().is_relative_to(folder.resolve()):
         return f"`{location}`, which holds tensor `{tensor.name}`, is a link out of the model's folder."
+    known = graphs.tensor_bytes(tensor)
     try:
-        end = int(facts.get("offset") or 0) + int(facts.get("length") or graphs.tensor_bytes(tensor))
+        start, length = int(facts.get("offset") or 0), int(facts.get("length") or known)
     except ValueError:
         return f"Tensor `{tensor.name}` does not say where in `{location}` it lies."
-    size = file.stat().st_size
+    if start < 0:
+        return f"Tensor `{tensor.name}` is said to start at {start} in `{location}`."
+    if length < 0 or (length != known and tensor.data_type <= _LAST_KNOWN_TYPE):
+        said = f"Tensor `{tensor.name}` is said to have {length} bytes in `{location}`"
+        return f"{said}; by shape and type it has {known}."
+    size, end = file.stat().st_size, start + length
     return f"`{location}` has {size} bytes; tensor `{tensor.name}` ends at {end}." if end > size else None

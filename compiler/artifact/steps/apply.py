@@ -31,7 +31,7 @@ def apply_step(
     `bench` has the fields of Bench that are plain values, and `zeros` when an earlier step made zeros that this one is
     to keep. Gives the name of the `graph` made, whether anything `changed`, `remarks` as pairs of a Code's name and a
     sentence, the step's `report`, the fields of Shape that it changed as `shape`, and the `weight_bytes` of the result;
-    or the name of a Code as `refused`, and the `reason`.
+    or the name of a Code as `refused`, the `reason`, and perhaps the path of the `parameter` that does not suit.
     """
     step = STEPS[name]
     if Path(source).suffix in _LAST:
@@ -55,7 +55,8 @@ def apply_step(
         _carry(Path(source), graph, work.model)
         remarks = [*effect.remarks, *(_lost_zeros(Path(source), graph) if bench.get("zeros") else ())]
     except Refused as error:
-        return {"refused": error.code, "reason": str(error)}
+        at = {"parameter": error.parameter} if error.parameter else {}
+        return {"refused": error.code, "reason": str(error), **at}
     except OSError as error:
         return {"refused": "DISK_FULL" if error.errno == errno.ENOSPC else "STEP_FAILED", "reason": reason(error)}
     except Exception as error:

@@ -48,7 +48,7 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
             outline.save(weights, model, target)
             return Effect(False, (), report)
         if opset > before and not runtime.runs_opset(opset):
-            raise Refused(f"onnxruntime {runtime.VERSION} does not run opset {opset}.")
+            raise Refused(f"onnxruntime {runtime.VERSION} does not run opset {opset}.", parameter="opset")
         _check(model)
         added = outline.take_weights_out(model)
         converted = _converted(model, opset)

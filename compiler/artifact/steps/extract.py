@@ -51,12 +51,16 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
 def _check_names(graph: Any, configuration: Configuration) -> None:
     values = {value.name for value in graph.input} | {name for node in graph.node for name in node.output if name}
     weights = {tensor.name for tensor in graph.initializer}
-    for name in (*configuration.inputs, *configuration.outputs):
+    named = [(f"inputs.{number}", name) for number, name in enumerate(configuration.inputs)]
+    named += [(f"outputs.{number}", name) for number, name in enumerate(configuration.outputs)]
+    for at, name in named:
         if name in weights:
-            raise Refused(f"`{name}` is a weight; inputs and outputs are values that the graph computes or is fed.")
+            why = f"`{name}` is a weight; inputs and outputs are values that the graph computes or is fed."
+            raise Refused(why, parameter=at)
         if name not in values:
             near = difflib.get_close_matches(name, sorted(values), n=3)
-            raise Refused(f"the graph has no value `{name}`{f'; {listed(near)} is near' if near else ''}.")
+            why = f"the graph has no value `{name}`{f'; {listed(near)} is near' if near else ''}."
+            raise Refused(why, parameter=at)
 
 
 def _reached(graph: Any, weights: Mapping[str, Any], configuration: Configuration) -> tuple[list[Any], list[str]]:

@@ -18,6 +18,8 @@ VERSION = 1
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
 
+_CACHE = "past_key_values."
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -27,8 +29,8 @@ class Configuration:
 def apply(source: Path, target: Path, configuration: Configuration, bench: Bench) -> Effect:
     """Put the numbers wherever the names stand, and check with ONNX's shape inference that they agree.
 
-    The weights are copied as they are. Raises Refused for a name that no input or output has, and for numbers that
-    contradict the graph.
+    The weights are copied as they are. Raises Refused for a name that no input or output has, for numbers that
+    contradict the graph, and for those that a text generator cannot run with.
     """
     from compiler.artifact.graph import graphs, outline
     from compiler.artifact.graph.weights import Source
@@ -38,7 +40,8 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
         known = _names([*model.graph.input, *model.graph.output])
         if unknown := [name for name in configuration.dimensions if name not in known]:
             has = f"it has {listed(known)}" if known else "all of its dimensions are fixed or have no name"
-            raise Refused(f"no input or output has a dimension {listed(unknown)}; {has}.")
+            raise Refused(f"no input or output has a dimension {listed(unknown)}; {has}.", parameter="dimensions")
+        _check_generator(model.graph, configuration.dimensions)
         for graph in graphs.all_graphs(model.graph):
             for dimension in _dimensions([*graph.input, *graph.output, *graph.value_info]):
                 if dimension.dim_param in configuration.dimensions:
@@ -48,6 +51,25 @@ def apply(source: Path, target: Path, configuration: Configuration, bench: Bench
         outline.remove_inputs(model, added)
         outline.save(weights, model, target)
     return Effect(True, tuple(_left(model.graph.input)), {"dimensions": dict(configuration.dimensions)})
+
+
+def _check_generator(graph: Any, numbers: Mapping[str, int]) -> None:
+    """Raise Refused for a number that would leave a text generator without a use: its texts grow token by token."""
+    cache = next((value.name for value in graph.input if value.name.startswith(_CACHE)), None)
+    if cache is None or all(value.name != "logits" for value in graph.output):
+        return
+    for value in graph.input:
+        for axis, dimension in enumerate(_dimensions([value])):
+            number, what = numbers.get(dimension.dim_param), f"`{dimension.dim_param}` of input `{value.name}`"
+            if number is not None and axis == (2 if value.name.startswith(_CACHE) else 1):
+                raise Refused(
+                    f"{what} cannot be fixed: a text generator with a cache (`{cache}`) gets a text at once and then "
+                    "one token at a time.",
+                    parameter=f"dimensions.{dimension.dim_param}",
+                )
+            if number is not None and axis == 0 and number != 1:
+                why = f"{what} can be 1 alone: one text is generated at a time."
+                raise Refused(why, parameter=f"dimensions.{dimension.dim_param}")
 
 
 def _names(values: Iterable[Any]) -> list[str]:

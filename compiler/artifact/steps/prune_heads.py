@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from compiler.artifact.configuration import CONFIG
+from compiler.artifact.configuration import CONFIG, folder_with
 from compiler.artifact.steps.step import Bench, Effect, Refused, Remark
 from compiler.base import files
 
@@ -97,8 +97,7 @@ def _layers(wiring: Wiring) -> tuple[list[Layer], list[Any]]:
 
 def _configure(source: Path, target: Path, bench: Bench, groups: int, queries: int) -> None:
     """Write the numbers of heads into the configuration, as the last step or the model has it."""
-    path = source.parent / CONFIG
-    path = path if path.exists() else bench.model / CONFIG
+    path = folder_with(CONFIG, source, bench.model) / CONFIG
     if not path.exists():
         return
     config = json.loads(path.read_bytes())

@@ -9,7 +9,7 @@ as fast as float32: products in blocks are slower than those of `int8-dynamic` f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -156,7 +156,7 @@ class _Work:
 
         def reaches(large: frozenset[str]) -> bool:
             self.write(path, set(large), lambda share: None)
-            other = Calibration.of(path, [name], self.configuration.calibrate, self.bench)
+            other = replace(original, source=path, beside=self.source)
             found = self.measured[large] = likeness.likeness(metric, name, original, other)
             return found >= limit if metric == "cosine" else found <= limit
 

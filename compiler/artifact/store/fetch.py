@@ -28,9 +28,16 @@ _NOTE = ".fetched.json"
 
 _NO_LICENCE = "none stated"
 
+_BROKEN = "after connection broken by"
+"""What pip says before it tries again. In the end it says that there is no such package."""
+
 
 class NotFetched(Exception):
-    """A package could not be fetched; the text is a sentence that says why."""
+    """A package could not be fetched; the text is a sentence that says why. `offline`: no index was reached."""
+
+    def __init__(self, why: str, *, offline: bool = False) -> None:
+        super().__init__(why)
+        self.offline = offline
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ def _download(package: Package, folder: Path) -> Path:
         check=False,
     )
     wheels = list(folder.glob("*.whl"))
+    if done.returncode and _BROKEN in done.stderr:
+        raise NotFetched("pip does not reach the index of packages.", offline=True)
     if done.returncode or len(wheels) != 1:
         lines = done.stderr.strip().splitlines() or [f"it ended with exit code {done.returncode}"]
         said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines

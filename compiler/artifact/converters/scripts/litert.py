@@ -45,8 +45,12 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def embed(request: dict[str, Any], tell: Tell) -> list[list[float]]:
-    """The vectors that the file `artifact` gives for `ids`, the tokens of each text, cut to what its inputs hold."""
-    return [[float(value) for value in one] for one in _run(Path(request["artifact"]), request["ids"], request["pad"])]
+    """The vectors that the file `artifact` gives for `ids`, the tokens of each text, cut to what its inputs hold.
+
+    `plain`: by LiteRT's own kernels, not by those of XNNPACK.
+    """
+    found = _run(Path(request["artifact"]), request["ids"], request["pad"], plain=request["plain"])
+    return [[float(value) for value in one] for one in found]
 
 
 def _quantize(whole: Path, target: Path, precision: str) -> None:
@@ -74,16 +78,18 @@ def _half() -> Any:
     return manager.get_quantization_recipe()
 
 
-def _run(artifact: Path, ids: list[list[int]], pad: int) -> list[Any]:
-    runner = _runner(artifact)
+def _run(artifact: Path, ids: list[list[int]], pad: int, *, plain: bool = False) -> list[Any]:
+    runner = _runner(artifact, plain)
     length = _length(runner)
     return [runner(**_fed(one, length, pad))["sentence_embedding"][0].copy() for one in ids]
 
 
-def _runner(artifact: Path) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
+def _runner(artifact: Path, plain: bool) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    return Interpreter(model_path=str(artifact), num_threads=1).get_signature_runner()
+    kinds = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
+    made = Interpreter(model_path=str(artifact), num_threads=1, experimental_op_resolver_type=kinds)
+    return made.get_signature_runner()
 
 
 def _length(runner: Any) -> int:

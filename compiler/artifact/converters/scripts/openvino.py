@@ -30,7 +30,7 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(0.7)
     if precision != "fp32":
         verify.check_smaller(request["weight_bytes"], target.with_suffix(".bin").stat().st_size)
-    compiled = _compile(target)
+    compiled = _compile(target, {})
     expected, found = [], []
     with np.load(request["expected"]) as cases:
         for number in _numbers(cases):
@@ -40,8 +40,11 @@ def convert(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def embed(request: dict[str, Any], tell: Tell) -> list[list[float]]:
-    """The vectors that the file `artifact` gives for `ids`, the tokens of each text; of token vectors, the mean."""
-    compiled = _compile(Path(request["artifact"]))
+    """The vectors that the file `artifact` gives for `ids`, the tokens of each text; of token vectors, the mean.
+
+    `plain`: as processors without 8-bit products do it. On others OpenVINO rounds what compressed weights multiply.
+    """
+    compiled = _compile(Path(request["artifact"]), {"DYNAMIC_QUANTIZATION_GROUP_SIZE": 0} if request["plain"] else {})
     names = [name for output in compiled.outputs for name in output.names if name in _POOLED]
     chosen = compiled.output(names[0]) if names else compiled.output(0)
     found = []
@@ -87,8 +90,8 @@ def _check_operators(model: Any) -> None:
             )
 
 
-def _compile(path: Path) -> Any:
+def _compile(path: Path, settings: dict[str, Any]) -> Any:
     """In float32: on processors with bfloat16 OpenVINO would compute in that."""
     return openvino.Core().compile_model(
-        str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+        str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, **settings}
     )

@@ -46,7 +46,7 @@ def _expect(source: Path, model: Path, expected: Path) -> None:
     """Write what goes in and comes out for each text."""
     import numpy as np
 
-    from compiler.artifact.configuration import text_length
+    from compiler.artifact.configuration import CONFIG, TOKENIZER, folder_with, text_length
     from compiler.artifact.converters.scripts.verify import TEXTS
     from compiler.artifact.inference import runtime
     from compiler.artifact.inference.feeds import feeds
@@ -54,7 +54,8 @@ def _expect(source: Path, model: Path, expected: Path) -> None:
     session = runtime.open_session(source, runtime.options("basic", threads=1))
     cases: dict[str, Any] = {}
     longest = min(128, text_length(model))
-    for number, feed in enumerate(feeds(model, session.get_inputs(), TEXTS, longest)):
+    tokenizer, folder = folder_with(TOKENIZER, source, model) / TOKENIZER, folder_with(CONFIG, source, model)
+    for number, feed in enumerate(feeds(tokenizer, folder, session.get_inputs(), TEXTS, longest)):
         cases |= {f"{number}/in/{name}": value for name, value in feed.items()}
         cases[f"{number}/out"] = session.run(None, dict(feed))[0]
     np.savez(expected, **cases)

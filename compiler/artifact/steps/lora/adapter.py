@@ -43,15 +43,15 @@ class Adapter:
         names = list(self._file.keys())
         parts = {name: _PART.fullmatch(name) for name in names}
         if others := [name for name, part in parts.items() if part is None]:
-            raise Refused(f"`{WEIGHTS}` has {_listed(others)}, which are not `lora_A` or `lora_B` of a linear module.")
+            raise _refused(f"`{WEIGHTS}` has {_listed(others)}, which are not `lora_A` or `lora_B` of a linear module.")
         self._names: dict[str, dict[str, str]] = {}
         for name, part in parts.items():
             if part:
                 self._names.setdefault(part["module"], {})[part["side"]] = name
         if half := [module for module, sides in self._names.items() if len(sides) < 2]:
-            raise Refused(f"`{WEIGHTS}` has only one of `lora_A` and `lora_B` for {_listed(half)}.")
+            raise _refused(f"`{WEIGHTS}` has only one of `lora_A` and `lora_B` for {_listed(half)}.")
         if not self._names:
-            raise Refused(f"`{WEIGHTS}` has no tensors.")
+            raise _refused(f"`{WEIGHTS}` has no tensors.")
 
     def __enter__(self) -> Adapter:
         return self
@@ -68,7 +68,7 @@ class Adapter:
         """Outputs and inputs of a module."""
         down, up = (self._file.get_slice(self._names[module][side]).get_shape() for side in "AB")
         if len(down) != 2 or len(up) != 2 or up[1] != down[0]:
-            raise Refused(f"`lora_A` and `lora_B` of `{module}` are {down} and {up}, which do not multiply.")
+            raise _refused(f"`lora_A` and `lora_B` of `{module}` are {down} and {up}, which do not multiply.")
         return up[0], down[1]
 
     def update(self, module: str) -> Update:
@@ -78,38 +78,43 @@ class Adapter:
     def _tensor(self, name: str) -> Any:
         array = self._file.get_tensor(name).astype(np.float64)
         if not np.isfinite(array).all():
-            raise Refused(f"`{name}` of `{WEIGHTS}` has values that are infinite or not a number.")
+            raise _refused(f"`{name}` of `{WEIGHTS}` has values that are infinite or not a number.")
         return array
 
     def _scale(self, module: str, rank: int) -> float:
         said = _patterned(self._config, "rank_pattern", module, self._config["r"])
         if said != rank:
-            raise Refused(f"`{module}` has rank {rank} in `{WEIGHTS}`, and {said:g} in `{CONFIG}`.")
+            raise _refused(f"`{module}` has rank {rank} in `{WEIGHTS}`, and {said:g} in `{CONFIG}`.")
         alpha = _patterned(self._config, "alpha_pattern", module, self._config["lora_alpha"])
         return alpha / (math.sqrt(rank) if self._config.get("use_rslora") else rank)
+
+
+def _refused(message: str) -> Refused:
+    """Of a file in the adapter's folder."""
+    return Refused(message, parameter="adapter")
 
 
 def _read_config(folder: Path) -> Mapping[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_bytes())
     except FileNotFoundError:
-        raise Refused(f"The adapter's folder has no `{CONFIG}`.") from None
+        raise _refused(f"The adapter's folder has no `{CONFIG}`.") from None
     except (ValueError, RecursionError):
-        raise Refused(f"`{CONFIG}` is not JSON.") from None
+        raise _refused(f"`{CONFIG}` is not JSON.") from None
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise Refused(f"`{CONFIG}` is not that of a LoRA: `peft_type` is not `LORA`.")
+        raise _refused(f"`{CONFIG}` is not that of a LoRA: `peft_type` is not `LORA`.")
     for key in ("r", "lora_alpha"):
         if not _is_positive(config.get(key)):
-            raise Refused(f"`{key}` of `{CONFIG}` is not a positive number.")
+            raise _refused(f"`{key}` of `{CONFIG}` is not a positive number.")
     for key in ("rank_pattern", "alpha_pattern"):
         pattern = config.get(key) or {}
         if not isinstance(pattern, dict) or not all(map(_is_positive, pattern.values())):
-            raise Refused(f"`{key}` of `{CONFIG}` is not a mapping of names to positive numbers.")
+            raise _refused(f"`{key}` of `{CONFIG}` is not a mapping of names to positive numbers.")
     if config.get("use_dora"):
-        raise Refused(f"`{CONFIG}` has `use_dora`, whose directions and magnitudes are not plain sums.")
+        raise _refused(f"`{CONFIG}` has `use_dora`, whose directions and magnitudes are not plain sums.")
     first = config.get("init_lora_weights")
     if isinstance(first, str) and first.lower().startswith(_MOVED_BASE):
-        raise Refused(f"`init_lora_weights: {first}` of `{CONFIG}` changed the base weights too, which are not here.")
+        raise _refused(f"`init_lora_weights: {first}` of `{CONFIG}` changed the base weights too, which are not here.")
     return config
 
 
@@ -123,9 +128,9 @@ def _open(folder: Path) -> Any:
     try:
         return safe_open(str(folder / WEIGHTS), framework="np").__enter__()  # type: ignore[no-untyped-call]
     except FileNotFoundError:
-        raise Refused(f"The adapter's folder has no `{WEIGHTS}`; files of other formats are not read.") from None
+        raise _refused(f"The adapter's folder has no `{WEIGHTS}`; files of other formats are not read.") from None
     except (SafetensorError, OSError) as error:
-        raise Refused(f"`{WEIGHTS}` cannot be read: {error}.") from None
+        raise _refused(f"`{WEIGHTS}` cannot be read: {error}.") from None
 
 
 def _patterned(config: Mapping[str, Any], key: str, module: str, otherwise: float) -> float:
@@ -135,7 +140,7 @@ def _patterned(config: Mapping[str, Any], key: str, module: str, otherwise: floa
             if re.fullmatch(rf"(.*\.)?({pattern})", module):
                 return float(value)
         except re.error:
-            raise Refused(f"`{pattern}` in `{key}` of `{CONFIG}` is no regular expression.") from None
+            raise _refused(f"`{pattern}` in `{key}` of `{CONFIG}` is no regular expression.") from None
     return float(otherwise)
 
 

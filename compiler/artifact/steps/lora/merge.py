@@ -94,7 +94,8 @@ def _places(wiring: Wiring, adapter: Adapter) -> dict[str, Place]:
         if dims != (outputs, inputs):
             raise Refused(
                 f"`{module}` of the adapter is {outputs} × {inputs}, and `{place.dense.weight.name}` has "
-                f"{dims[0]} × {dims[1]}."
+                f"{dims[0]} × {dims[1]}.",
+                parameter="adapter",
             )
         found[module] = place
     if missing:
@@ -111,7 +112,8 @@ def _apart(found: dict[str, Place]) -> dict[str, Place]:
     for module, place in found.items():
         other = taken.setdefault((place.dense.weight.name, place.start), module)
         if other != module:
-            raise Refused(f"`{other}` and `{module}` of the adapter both fit `{place.dense.weight.name}`.")
+            why = f"`{other}` and `{module}` of the adapter both fit `{place.dense.weight.name}`."
+            raise Refused(why, parameter="adapter")
     return found
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import ValueInfoProto, helper
 
-from compiler.artifact.configuration import Unusable, context_length
+from compiler.artifact.configuration import CONFIG, TOKENIZER, Unusable, context_length, folder_with
 from compiler.artifact.evaluation import texts
 from compiler.artifact.evaluation.calibration import LEAST_TEXTS
 from compiler.artifact.graph import graphs
@@ -46,6 +46,8 @@ class Calibration:
     """Initializers that `instead` may stand for."""
     instead: Mapping[str, Any] = field(default_factory=dict)
     """Arrays by the name of an initializer: what the next runs compute with."""
+    beside: Path | None = None
+    """The graph that the configuration lies beside, when `source` is a candidate without one."""
     _session: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,9 +58,8 @@ class Calibration:
             for tensor in model.graph.initializer
             if tensor.name in self.variable
         )
-        model.graph.output.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.values if name not in known
-        )
+        # Without a type: onnxruntime knows whether it is float32 or float16.
+        model.graph.output.extend(ValueInfoProto(name=name) for name in self.values if name not in known)
         self._session = runtime.open_graph(model, self.source.parent, runtime.options("basic", threads=1))
 
     @classmethod
@@ -79,20 +80,24 @@ class Calibration:
         lines = _Lines(file)
         seen = 0
         try:
-            for feed in feeds(self.bench.model, self._session.get_inputs(), lines, self._most_tokens()):
+            tokenizer, folder = self._folder(TOKENIZER) / TOKENIZER, self._folder(CONFIG)
+            for feed in feeds(tokenizer, folder, self._session.get_inputs(), lines, self._most_tokens()):
                 yield self._run(feed, lines.number)
                 if (seen := seen + 1) == self.samples:
                     return
         except texts.BadLine as error:
-            raise Refused(f"Line {error.number} of `{file.name}` is no text: {error}", _BAD_DATA) from None
+            raise Refused(f"Line {error.number} of `{file.name}` is no text: {error}", _BAD_DATA, KEY) from None
         except Unusable as error:
             raise Refused(str(error)) from None
         if seen < (least := min(self.samples, LEAST_TEXTS)):
-            raise Refused(f"`{file.name}` has {seen} texts; calibration takes at least {least}.", _BAD_DATA)
+            raise Refused(f"`{file.name}` has {seen} texts; calibration takes at least {least}.", _BAD_DATA, KEY)
+
+    def _folder(self, name: str) -> Path:
+        return folder_with(name, self.beside or self.source, self.bench.model)
 
     def _most_tokens(self) -> int:
         try:
-            return min(self.max_tokens, context_length(self.bench.model))
+            return min(self.max_tokens, context_length(self._folder(CONFIG)))
         except Unusable:  # an encoder
             return self.max_tokens
 
@@ -101,11 +106,13 @@ class Calibration:
         try:
             found = dict(zip(self.values, self._session.run(list(self.values), {**feed, **self.instead}), strict=True))
         except Exception as error:
-            raise Refused(f"{text} does not go through the model: {reason(error)}", _BAD_DATA) from None
+            raise Refused(f"{text} does not go through the model: {reason(error)}", _BAD_DATA, KEY) from None
         for name, value in found.items():
             if not np.isfinite(value).all():
-                raise Refused(f"{text} makes `{name}` NaN or infinite.", _BAD_DATA)
-        return {name: value.reshape(-1, value.shape[-1]) for name, value in found.items()}
+                raise Refused(f"{text} makes `{name}` NaN or infinite.", _BAD_DATA, KEY)
+        return {
+            name: value.reshape(-1, value.shape[-1]).astype(np.float32, copy=False) for name, value in found.items()
+        }
 
 
 @dataclass(slots=True)

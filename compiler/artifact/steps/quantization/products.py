@@ -52,11 +52,12 @@ def without(found: Sequence[Product], patterns: Sequence[str]) -> tuple[Product,
     """
     named = {pattern: [one for one in found if fnmatchcase(one.weight, pattern)] for pattern in patterns}
     if idle := next((pattern for pattern, those in named.items() if not those), None):
-        raise Refused(f"`leave` has `{idle}`, which names no weight of a product. The first is `{found[0].weight}`.")
+        why = f"`leave` has `{idle}`, which names no weight of a product. The first is `{found[0].weight}`."
+        raise Refused(why, parameter=f"leave.{list(patterns).index(idle)}")
     dropped = {one.weight for those in named.values() for one in those}
     if left := tuple(one for one in found if one.weight not in dropped):
         return left
-    raise Refused("`leave` names the weights of all products: there is nothing to quantize.")
+    raise Refused("`leave` names the weights of all products: there is nothing to quantize.", parameter="leave")
 
 
 def require_opset(model: Any, least: int, product: Product) -> None:
