@@ -67,8 +67,8 @@ well_formed() {
 
 plain_name() { case $1 in '' | [.-]* | *[!A-Za-z0-9._-]*) false ;; esac; }
 
-# At most nine digits, so that every sh can compare them.
-whole() { case $1 in '' | *[!0-9]* | 0?* | ??????????*) false ;; esac; }
+# At most fifteen digits: what sh compares has 64 bits. Serials begin at seconds since 1970.
+whole() { case $1 in '' | *[!0-9]* | 0?* | ????????????????*) false ;; esac; }
 
 # Whether a relative path keeps to its folder.
 inside() {

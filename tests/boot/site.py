@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -194,7 +195,7 @@ def _workspace(made: Site, systemd: int) -> None:
     hello = REPOSITORY / "blueprints" / "hello"
     made.workspace.mkdir()
     for name in ("models", "data"):
-        (made.workspace / name).symlink_to(hello / name)
+        shutil.copytree(hello / name, made.workspace / name)
     (made.workspace / "shop.slmc.yaml").write_text(BLUEPRINT.format(arch=ARCH, systemd=systemd))
     (made.workspace / "shops.csv").write_text("id,class\ntill-1,till\n")
 

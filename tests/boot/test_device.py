@@ -55,8 +55,15 @@ def test_a_release_is_pulled_and_serves(shop: Site) -> None:
     code, status = shop.sync()
     assert (code, status["result"], status["bundle"]) == (0, "deployed", wanted)
     assert running(shop)[0] == "active"
-    assert shop.get("/readyz") == {"status": "ready", "bundle": wanted, "run": "counter"}
     (golden,) = json.loads((shop.bundle / "golden.json").read_text())["artifacts"]
+    assert shop.get("/readyz") == {
+        "status": "ready",
+        "bundle": wanted,
+        "run": "counter",
+        "model": "pydoc@1.0.0",
+        "artifact": "pydoc-1.0.0-int4-small",
+        "goldenAnswers": len(golden["answers"]),
+    }
     answer = golden["answers"][0]
     asked = {"model": "counter", "prompt": answer["prompt"], "max_tokens": len(answer["tokens"]), "temperature": 0}
     assert shop.get("/v1/completions", asked)["choices"][0]["text"] == answer["continuation"]
@@ -81,7 +88,7 @@ def test_a_broken_release_gives_way_to_the_one_before(shop: Site) -> None:
     begun = time.monotonic()
     code, status = shop.sync()
     assert time.monotonic() - begun < 180
-    assert (code, status["result"], status["bundle"], status["wanted"]) == (8, "rolled-back", good, bad)
+    assert (code, status["result"], status["bundle"], status["wantedBundle"]) == (8, "rolled-back", good, bad)
     assert shop.get("/readyz")["bundle"] == good
     before = running(shop)
     code, status = shop.sync()

@@ -115,6 +115,7 @@ def _running(root: Path, folder: Path, shown: Mapping[str, Path]) -> Iterator[Ma
             ["bash", "-c", script, "bash", *map(str, groups)],
             env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
         )  # fmt: skip
+        machine = None
         try:
             machine = Machine(root, _leader(groups[0], nspawn, folder / "console"))
             with _cable(machine):
@@ -122,6 +123,8 @@ def _running(root: Path, folder: Path, shown: Mapping[str, Path]) -> Iterator[Ma
             os.kill(machine.leader, signal.SIGRTMIN + 4)  # power off
             nspawn.wait(_PATIENCE)
         finally:
+            if machine is not None and nspawn.poll() is None:
+                os.kill(machine.leader, signal.SIGKILL)
             nspawn.kill()
             nspawn.wait()
             for group in groups:
@@ -202,5 +205,14 @@ def _cable(machine: Machine) -> Iterator[None]:
 
 
 def _remove(group: Path) -> None:
+    """After a machine that did not power off, its processes are on their way out for a moment."""
+    deadline = time.monotonic() + _PATIENCE
     for folder, _, _ in os.walk(group, topdown=False):
-        Path(folder).rmdir()
+        while True:
+            try:
+                Path(folder).rmdir()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
