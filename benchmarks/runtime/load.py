@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,22 +52,32 @@ async def drive(load: Load) -> Found:
     found, texts = Found(), dict[str, str]()
     begun = time.monotonic()
     before = cpu_seconds(load.processes)
+    on = _Clock(begun, begun + load.seconds)
     async with _client(load.port) as client:
-        workers: list[Awaitable[None]] = [_stream(load, found, client, texts, number) for number in range(load.streams)]
-        workers += [_vanish(load, found, stream) for stream in (True, False)]
-        workers += [_malformed(load, found), _oversized(load, found), _watch(load, found, begun)]
-        await asyncio.gather(*(_until(begun + load.seconds, worker, found) for worker in workers))
+        workers = [_stream(on, found, client, texts, number) for number in range(load.streams)]
+        workers += [_vanish(on, load, found, stream) for stream in (True, False)]
+        workers += [_malformed(on, load, found), _oversized(on, load, found), _watch(on, load, found)]
+        await asyncio.gather(*(_kept(worker, found) for worker in workers))
+    # Connections that were aborted are closed when the loop comes to it.
+    await asyncio.sleep(0)
     after = cpu_seconds(load.processes)
     found.cpu = (after[0] - before[0], after[1] - before[1])
     return found
 
 
-async def _until(end: float, work: Awaitable[None], found: Found) -> None:
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    begun: float
+    end: float
+
+    def __bool__(self) -> bool:
+        """Whether there is time left: nobody stops in the middle of a request that is to be answered."""
+        return time.monotonic() < self.end
+
+
+async def _kept(work: Awaitable[None], found: Found) -> None:
     try:
-        async with asyncio.timeout(end - time.monotonic()):
-            await work
-    except TimeoutError:
-        return
+        await work
     except Exception as error:
         found.errors.append(f"{type(error).__name__}: {error}")
 
@@ -81,9 +91,9 @@ async def _client(port: int) -> AsyncIterator[openai.AsyncOpenAI]:
         await client.close()
 
 
-async def _stream(load: Load, found: Found, client: openai.AsyncOpenAI, texts: dict[str, str], number: int) -> None:
+async def _stream(on: _Clock, found: Found, client: openai.AsyncOpenAI, texts: dict[str, str], number: int) -> None:
     turn = number
-    while True:
+    while on:
         prompt = PROMPTS[turn % len(PROMPTS)]
         turn += 1
         try:
@@ -95,6 +105,7 @@ async def _stream(load: Load, found: Found, client: openai.AsyncOpenAI, texts: d
             continue
         except openai.OpenAIError as error:
             found.errors.append(f"stream: {error}")
+            await asyncio.sleep(0.05)
             continue
         text = "".join(pieces)
         if texts.setdefault(prompt, text) != text:
@@ -102,10 +113,10 @@ async def _stream(load: Load, found: Found, client: openai.AsyncOpenAI, texts: d
         found.counts["answered"] += 1
 
 
-async def _vanish(load: Load, found: Found, stream: bool) -> None:
+async def _vanish(on: _Clock, load: Load, found: Found, stream: bool) -> None:
     """Ask, read a little or nothing, and go."""
     body = json.dumps({"model": "pydoc", "prompt": PROMPTS[0], "max_tokens": TOKENS, "stream": stream}).encode()
-    while True:
+    while on:
         reader, writer = await asyncio.open_connection("127.0.0.1", load.port)
         writer.write(_head(len(body)) + body)
         await writer.drain()
@@ -118,15 +129,15 @@ async def _vanish(load: Load, found: Found, stream: bool) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _malformed(load: Load, found: Found) -> None:
-    while True:
+async def _malformed(on: _Clock, load: Load, found: Found) -> None:
+    while on:
         for body, status in _MALFORMED:
             await _expect(load, found, _head(len(body)) + body, ("malformed", status))
             await asyncio.sleep(0.05)
 
 
-async def _oversized(load: Load, found: Found) -> None:
-    while True:
+async def _oversized(on: _Clock, load: Load, found: Found) -> None:
+    while on:
         await _expect(load, found, _head(load.limit + 1) + b"x" * 1000, ("oversized", 413))
         await asyncio.sleep(0.2)
 
@@ -145,9 +156,9 @@ async def _expect(load: Load, found: Found, request: bytes, expected: tuple[str,
     found.counts[kind] += 1
 
 
-async def _watch(load: Load, found: Found, begun: float) -> None:
-    while True:
-        found.memory.append((time.monotonic() - begun, sum(map(resident, load.processes))))
+async def _watch(on: _Clock, load: Load, found: Found) -> None:
+    while on:
+        found.memory.append((time.monotonic() - on.begun, sum(map(resident, load.processes))))
         await asyncio.sleep(0.5)
 
 
@@ -175,8 +186,5 @@ def _status(process: int, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def run(load: Load, driver: Callable[[Load], Awaitable[Found]] = drive) -> Found:
-    async def main() -> Found:
-        return await driver(load)
-
-    return asyncio.run(main())
+def run(load: Load) -> Found:
+    return asyncio.run(drive(load))

@@ -137,7 +137,7 @@ class Serving:
             return
         while True:
             if not self._health.stuck:
-                notify(WATCHDOG)
+                notify(WATCHDOG, wait=0)
             await asyncio.sleep(seconds / 3)
 
 

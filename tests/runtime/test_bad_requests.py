@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import urllib.request
 from typing import Any
 
 import pytest
@@ -108,8 +110,6 @@ def test_a_body_that_is_too_large_is_not_read(generating: Served) -> None:
     ],
 )
 def test_what_is_not_there(generating: Served, method: str, path: str, status: int, code: str) -> None:
-    import json
-    import urllib.request
 
     found, text = generating.ask(
         urllib.request.Request(f"http://127.0.0.1:{generating.port}{path}", b"" if method == "POST" else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Sequence
 
 import openai
@@ -160,7 +161,6 @@ def test_an_error_of_a_streamed_request_has_its_status(generating: Served) -> No
 
 
 def test_events_end_as_openai_s_do(generating: Served) -> None:
-    import urllib.request
 
     body = json.dumps({"model": "pydoc", "prompt": PROMPT, "stream": True, "max_tokens": 3}).encode()
     status, text = generating.ask(

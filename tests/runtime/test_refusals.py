@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,6 @@ def test_an_artifact_for_another_runtime(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_not_there(bundle: Path) -> None:
-    import subprocess
 
     done = subprocess.run(
         command(bundle, run="till"), env=environment(), capture_output=True, text=True, check=False, timeout=60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from slmc_runtime.notify import notify, watchdog_seconds
 
-from tests.runtime.serving import PATIENCE, Served, serving
+from tests.runtime.serving import PATIENCE, Served, serving, wait_for
 from tests.runtime.test_limits import ASKED, limit, wait_until
 
 
@@ -32,16 +33,16 @@ def until(heard: socket.socket, wanted: str) -> list[str]:
 
 
 def test_ready_watchdog_stopping(generator: Path, tmp_path: Path, systemd: socket.socket) -> None:
-    with serving(generator, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="300000") as served:
+    with serving(generator, ready=False, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="300000") as served:
         said = until(systemd, "READY=1")
         assert set(said) == {"WATCHDOG=1", "READY=1", "STATUS=serving pydoc@1.0.0"}
+        assert served.get("/readyz")[0] == 200
         until(systemd, "WATCHDOG=1")
         served.process.send_signal(signal.SIGTERM)
         assert until(systemd, "STOPPING=1")[-1] == "STOPPING=1"
 
 
 def test_no_watchdog_while_the_model_is_stuck(generator: Path, tmp_path: Path, systemd: socket.socket) -> None:
-    import shutil
 
     bundle = limit(Path(shutil.copytree(generator, tmp_path / "bundle")), timeoutSeconds=0.2)
     with serving(bundle, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="150000") as served:
@@ -55,8 +56,6 @@ def test_no_watchdog_while_the_model_is_stuck(generator: Path, tmp_path: Path, s
 
 def _silent(served: Served, heard: socket.socket) -> None:
     """Wait until it counts as stuck, and hear what came till then; after that nothing comes."""
-    from tests.runtime.serving import wait_for
-
     wait_for(served, "/livez", 503)
     heard.setblocking(False)
     try:
@@ -68,6 +67,13 @@ def _silent(served: Served, heard: socket.socket) -> None:
     with pytest.raises(TimeoutError):
         heard.recv(4096)
     heard.settimeout(PATIENCE)
+
+
+def test_a_systemd_that_does_not_listen_holds_nobody_up(tmp_path: Path, systemd: socket.socket) -> None:
+    """Its queue is full after a few."""
+    for _ in range(1000):
+        notify("WATCHDOG=1", wait=0, environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    assert systemd.recv(4096) == b"WATCHDOG=1"
 
 
 def test_nobody_is_told_where_nobody_asked() -> None:
