@@ -95,7 +95,10 @@ class Device:
 
     def sync(self, *words: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
         """Exit code, and what was said."""
-        done = self.start("sync", *words, env=env)
+        return self.command("sync", *words, env=env)
+
+    def command(self, *words: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+        done = self.start(*words, env=env)
         said, errors = done.communicate(timeout=120)
         assert said == ""
         return done.returncode, errors

@@ -284,3 +284,52 @@ def test_a_damaged_release_folder_is_made_anew(scene: Scene) -> None:
     (scene.device.root / f"var/lib/slmc/releases/{first.id}/units.tsv").write_text("")
     assert scene.device.sync()[0] == 0
     assert scene.device.tree == tree(scene, first, 1)
+
+
+def test_a_release_that_served_can_be_rolled_back(scene: Scene) -> None:
+    first = scene.release(scene.bundle(), 1)
+    assert scene.device.sync()[0] == 0
+    second = scene.release(scene.bundle("# second\n"), 2)
+    assert scene.device.sync()[0] == 0
+    assert scene.device.calls == installed(scene) * 2
+    reason = "it was rolled back after it had been accepted"
+    came_back = f"{second.id} is bad ({reason}): {first.id} serves again"
+    assert scene.device.command("rollback") == (
+        8,
+        f"slmc-agent: {second.id} is bad: {reason}\nslmc-agent: rolled-back: {came_back}\n",
+    )
+    assert (scene.device.tree, scene.device.calls) == (tree(scene, first, 1), installed(scene))
+    wanted = {"wantedBundle": None, "wantedSerial": None}
+    assert scene.device.status == status(
+        first, 1, result="rolled-back", reason=came_back, exitCode=8, accepted=None, **wanted
+    )
+    code, said = scene.device.sync()
+    assert (code, said.split(" (")[0]) == (8, f"slmc-agent: known-bad: {second.id} is bad")
+    assert scene.device.command("rollback")[0] == 9
+    assert (scene.device.tree, scene.device.calls) == (tree(scene, first, 1), [])
+
+
+def test_the_timer_of_the_agent_outlives_the_bundle_that_brought_it(scene: Scene) -> None:
+    """Else a device whose first release is bad would never look for a second one."""
+    timer = {"slmc-sync.timer": b"[Timer]\nOnBootSec=1\n", "slmc-sync.service": b"[Service]\nExecStart=/bin/true\n"}
+    found = scene.bundle("# fails\n")
+    install = "".join(f"{name}\t/etc/systemd/system/{name}\t0644\n" for name in timer).encode()
+    files = {
+        **found.files,
+        **timer,
+        "install.tsv": found.files["install.tsv"] + install,
+        "units.tsv": found.files["units.tsv"] + b"slmc-sync.timer\ttimer\t\n",
+    }
+    scene.release(Bundle(files, found.artifact), 1)
+    assert scene.device.sync()[0] == 9
+    units = scene.device.root / "etc/systemd/system"
+    assert {path.name: path.read_bytes() for path in units.iterdir()} == timer
+    assert [call for call in scene.device.calls if "sync" in call] == [
+        "enable slmc-sync.timer",
+        "start slmc-sync.timer",
+    ]
+    second = scene.release(scene.bundle(), 2)
+    assert scene.device.sync()[0] == 0
+    assert scene.device.tree == tree(scene, second, 2) | {
+        f"etc/systemd/system/{name}": data for name, data in timer.items()
+    } | {"running/slmc-sync.timer": scene.device.tree["running/slmc-sync.timer"]}
