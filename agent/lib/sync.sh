@@ -73,7 +73,7 @@ begin_now() {
 lost_source() {
   free=$(free_bytes)
   [ "$free" -ge 1048576 ] || finish disk-full 7 "$free bytes are free below $base"
-  refusal=$(sed -n '$s/^fatal: //p' "$scratch/refusal")
+  refusal=$(sed -n 's/^fatal: //p' "$scratch/refusal" | tail -n 1)
   finish unreachable 3 "$SOURCE is not to be reached${refusal:+: $refusal}"
 }
 

@@ -333,3 +333,27 @@ def test_the_timer_of_the_agent_outlives_the_bundle_that_brought_it(scene: Scene
     assert scene.device.tree == tree(scene, second, 2) | {
         f"etc/systemd/system/{name}": data for name, data in timer.items()
     } | {"running/slmc-sync.timer": scene.device.tree["running/slmc-sync.timer"]}
+
+
+def test_all_runs_of_a_release_go_back_when_one_is_bad(scene: Scene) -> None:
+    def with_second_run(found: Bundle, unit: bytes) -> Bundle:
+        """A run without a URL beside the one that has it."""
+        more = {
+            "slmc-office.service": unit,
+            "install.tsv": found.files["install.tsv"]
+            + b"slmc-office.service\t/etc/systemd/system/slmc-office.service\t0644\n",
+            "units.tsv": found.files["units.tsv"] + b"slmc-office.service\trun\t\n",
+        }
+        return Bundle({**found.files, **more}, found.artifact)
+
+    first = scene.release(with_second_run(scene.bundle(), b"[Service]\nExecStart=/bin/true\n"), 1)
+    assert scene.device.sync()[0] == 0
+    before = scene.device.tree
+    assert before["running/slmc-office.service"] == first.id.encode()
+    scene.release(with_second_run(scene.bundle("# new\n"), b"# fails\n"), 2)
+    assert scene.device.sync()[0] == 8
+    assert (scene.device.tree, scene.device.status["healthy"]) == (before, True)
+    third = scene.release(scene.bundle("# third\n"), 3)
+    assert scene.device.sync()[0] == 0
+    assert scene.device.tree == tree(scene, third, 3, (first, 1))
+    assert "disable --now slmc-office.service" in scene.device.calls

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 
 from tests import tools
 from tests.agent.conftest import Scene
+from tests.agent.servers import served
 from tests.agent.shop import FOLDER, TOKENS, WEIGHTS, Bundle, hex_of
 
 ONE = {"model.onnx": WEIGHTS}
@@ -139,6 +141,36 @@ def test_a_token_is_taken_where_the_registry_says(scene: Scene) -> None:
     scene.registry.fault = "token"
     assert scene.device.sync()[0] == 0
     assert artifact(scene) == {f"{FOLDER}/model.onnx": WEIGHTS, f"{FOLDER}/tokens/tokenizer.json": TOKENS}
+
+
+def test_a_registry_that_sends_elsewhere(scene: Scene) -> None:
+    scene.release(scene.bundle("", ONE), 1)
+    scene.registry.fault, scene.registry.cut = "elsewhere", 20_000
+    assert scene.device.sync()[0] == 0
+    assert artifact(scene) == {f"{FOLDER}/model.onnx": WEIGHTS}
+    assert scene.registry.asked == [(HEX, ""), (HEX, ""), (HEX, "bytes=20000-"), (HEX, "bytes=20000-")]
+
+
+def test_tls_is_verified_and_not_left(scene: Scene, tmp_path: Path) -> None:
+    found = scene.release(scene.bundle("", ONE), 1)
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    assert tools.run(*new, *name, "-keyout", key, "-out", certificate).returncode == 0
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    trusted = {"CURL_CA_BUNDLE": str(certificate)}
+    scene.registry.fault = "elsewhere"
+    scene.registry.storage = scene.device.settings["ARTIFACTS"].removeprefix("oci+").removesuffix("/slm/shop")
+    with served(scene.registry, tls) as port:
+        scene.device.configure(ARTIFACTS=f"oci+https://127.0.0.1:{port}/slm/shop")
+        code, said = scene.device.sync()
+        assert (code, "certificate" in said) == (5, True)
+        code, said = scene.device.sync(env=trusted)
+        assert (code, 'Protocol "http" not supported or disabled' in said) == (5, True)
+        scene.registry.fault = ""
+        assert scene.device.sync(env=trusted)[0] == 0
+    assert scene.device.status["bundle"] == found.id
 
 
 def oci_layout(folder: Path, found: Bundle) -> None:
