@@ -61,6 +61,7 @@ class Device:
     path: Sequence[Path]
     """Folders before those of PATH."""
     settings: dict[str, str] = field(default_factory=dict)
+    shell: tuple[str, ...] = ("dash",)
 
     def prepare(self, signers: str, **settings: str) -> None:
         (self.root / "etc" / "slmc").mkdir(parents=True)
@@ -85,7 +86,7 @@ class Device:
         path = os.pathsep.join([*map(str, self.path), os.environ["PATH"], "/usr/sbin", "/sbin"])
         environment = {**os.environ, "PATH": path, "SLMC_ROOT": str(self.root), **(env or {})}
         return subprocess.Popen(
-            ["dash", AGENT, *words],
+            [*self.shell, AGENT, *words],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

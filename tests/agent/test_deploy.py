@@ -102,6 +102,17 @@ def test_fresh_install(scene: Scene) -> None:
     )
 
 
+def test_another_shell_does_the_same(scene: Scene) -> None:
+    scene.device.shell = ("bash", "--posix")
+    scene.device.configure(TIMEOUT="4")
+    first = scene.release(scene.bundle(), 1)
+    assert scene.device.sync()[0] == 0
+    assert (scene.device.tree, scene.device.calls) == (tree(scene, first, 1), installed(scene))
+    scene.release(scene.bundle("# fails\n", {"model.onnx": b"bad"}), 2)
+    assert scene.device.sync()[0] == 8
+    assert (scene.device.tree, scene.device.calls) == (tree(scene, first, 1), installed(scene) * 2)
+
+
 def test_second_release_takes_what_is_there_and_removes_what_is_no_longer_installed(scene: Scene) -> None:
     first = scene.release(scene.bundle(more={"old.conf": b"old"}), 1)
     assert scene.device.sync()[0] == 0
