@@ -108,7 +108,7 @@ def test_another_shell_does_the_same(scene: Scene) -> None:
     first = scene.release(scene.bundle(), 1)
     assert scene.device.sync()[0] == 0
     assert (scene.device.tree, scene.device.calls) == (tree(scene, first, 1), installed(scene))
-    scene.release(scene.bundle("# fails\n", {"model.onnx": b"bad"}), 2)
+    scene.release(scene.bundle("# fails\n", {"model.onnx": b"bad"}, folder="b" * 64), 2)
     assert scene.device.sync()[0] == 8
     assert (scene.device.tree, scene.device.calls) == (tree(scene, first, 1), installed(scene) * 2)
 
