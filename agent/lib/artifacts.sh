@@ -86,5 +86,5 @@ collect_garbage() {
   (cd "$artifacts" && find . -type f) | sed 's|^\./||' | grep -Fvx -f "$scratch/needed" | while IFS= read -r path; do
     rm -f "$artifacts/$path"
   done
-  find "$artifacts" -mindepth 1 -depth -type d -empty -exec rmdir {} +
+  find "$artifacts" -mindepth 1 -depth -type d -empty -exec rmdir {} \;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import Any
 
@@ -368,3 +369,15 @@ def test_all_runs_of_a_release_go_back_when_one_is_bad(scene: Scene) -> None:
     assert scene.device.sync()[0] == 0
     assert scene.device.tree == tree(scene, third, 3, (first, 1))
     assert "disable --now slmc-office.service" in scene.device.calls
+
+
+def test_more_releases_are_kept_where_the_device_is_told_to(scene: Scene) -> None:
+    scene.device.configure(KEEP="2")
+    ids = []
+    for serial in range(1, 5):
+        ids.append(scene.release(scene.bundle(f"# {serial}\n", folder=str(serial) * 64), serial).id)
+        assert scene.device.sync()[0] == 0
+        os.utime(scene.device.root / f"var/lib/slmc/releases/{ids[-1]}", (serial, serial))
+    data = scene.device.root / "var/lib/slmc"
+    assert {path.name for path in (data / "releases").iterdir()} == set(ids[1:])
+    assert {path.name for path in (data / "artifacts").iterdir()} == {"2" * 64, "3" * 64, "4" * 64}
