@@ -40,6 +40,8 @@ bring_artifacts() {
     download "$digest" "$size"
     move_in "$incoming/$digest" "$artifacts/$path" || finish failed 1 "cannot write $artifacts/$path"
   done 3<"$missing"
+  # The names of new folders, too, before anything relies on them.
+  [ ! -s "$missing" ] || find "$artifacts" -type d -exec sync {} +
 }
 
 # Another artifact on this device may have the same file, such as a tokenizer.   reuse DIGEST PATH
@@ -84,5 +86,5 @@ collect_garbage() {
   (cd "$artifacts" && find . -type f) | sed 's|^\./||' | grep -Fvx -f "$scratch/needed" | while IFS= read -r path; do
     rm -f "$artifacts/$path"
   done
-  find "$artifacts" -mindepth 1 -depth -type d -empty -exec rmdir {} +
+  find "$artifacts" -mindepth 1 -depth -type d -empty -exec rmdir {} \;
 }

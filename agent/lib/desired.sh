@@ -27,8 +27,7 @@ fetch_desired() {
 }
 
 quiet_git() {
-  GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND=${GIT_SSH_COMMAND:-ssh -o BatchMode=yes -o ConnectTimeout=20} \
-    git --git-dir="$repository" -c gc.autoDetach=false -c gc.pruneExpire=now -c http.lowSpeedLimit=100 \
+  git --git-dir="$repository" -c gc.autoDetach=false -c gc.pruneExpire=now -c http.lowSpeedLimit=100 \
     -c http.lowSpeedTime=60 "$@" </dev/null
 }
 

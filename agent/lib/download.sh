@@ -58,7 +58,7 @@ get_blob() {
   )
   ended=$?
   http_code=${got% *}
-  refusal=$(sed -n '$s/^curl: ([0-9]*) //p' "$scratch/refusal")
+  refusal=$(sed -n 's/^curl: ([0-9]*) //p' "$scratch/refusal" | tail -n 1)
   case ${got#* } in '' | *[!0-9]*) ;; *) downloaded=$((downloaded + ${got#* })) ;; esac
   # 33: the server gives no ranges; 36: it gave another one than was asked for; 416: the blob there is shorter.
   case $ended:$http_code in 33:* | 36:* | *:416) rm -f "$part" ;; esac

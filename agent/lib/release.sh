@@ -1,7 +1,12 @@
 # The signed release file, and the folder releases/ID that a verified bundle becomes.
 # shellcheck shell=sh
 
+# Of a damaged copy of the repository nothing can be said: the next sync fetches it anew.
 refuse() {
+  if [ "$kind" = git ] && ! quiet_git fsck --no-progress >/dev/null 2>&1; then
+    rm -rf "$repository"
+    finish unreachable 3 'the copy of the repository was damaged: the next sync fetches it anew'
+  fi
   [ -z "$wanted_staged" ] || rm -rf "$base/releases/$wanted_staged"
   finish refused 4 "$1"
 }
@@ -120,7 +125,10 @@ check_architecture() {
   esac
   wanted_machine=$(find "$1" -name '*.service' -exec sed -n 's/^AssertArchitecture=//p' {} + | sort -u)
   for one in $wanted_machine; do
-    [ "$one" = "$machine" ] || refuse "the bundle is for $one, and this device is $machine"
+    case $one in
+      "$machine") ;;
+      arm64 | x86-64) refuse "the bundle is for $one, and this device is $machine" ;;
+    esac
   done
 }
 

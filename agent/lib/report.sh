@@ -34,9 +34,9 @@ current_id() {
   link=$(readlink "$base/current") && printf '%s' "${link##*/}"
 }
 
-# The line `key serial id time` that was accepted of the bundle that serves.
-accepted_of() {
-  [ -f "$state/accepted" ] && awk -v id="$1" '$3 == id && $4 > time { line = $0; time = $4 } END { print line }' "$state/accepted"
+# The time at which a bundle was accepted, if it was the last of its cohort.
+accepted_at() {
+  [ ! -f "$state/accepted" ] || awk -v id="$1" '$3 == id { print $4 }' "$state/accepted" | sort -n | tail -n 1
 }
 
 # The end of every sync that has the lock.   finish RESULT EXIT-CODE REASON
@@ -46,20 +46,20 @@ finish() {
   finished=$(date +%s)
   serving=$(current_id) || serving=''
   [ -n "$healthy" ] || if [ -n "$serving" ] && answers "$base/releases/$serving" "$serving"; then healthy=true; else healthy=false; fi
-  accepted=$(accepted_of "$serving")
+  accepted=$(accepted_at "$serving") serial=''
   contact=''
   [ -f "$state/contact" ] && contact=$(cat "$state/contact")
-  # shellcheck disable=SC2086  # the words of one line
-  set -- ${accepted:-}
-  # Not asked for in this sync: then the one whose bundle serves.
-  if [ -z "$cohort" ] && [ $# -eq 4 ]; then cohort=${1#*/} && cohort=${cohort%%/*}; fi
-  write_status "${2:-}" "${4:-}" && write_metrics "${2:-}" || say "could not write the status"
+  if [ -f "$base/releases/$serving/release" ]; then
+    serial=$(release_value serial "$base/releases/$serving/release")
+    # Where this sync did not come to ask: the cohort whose bundle serves.
+    [ -n "$cohort" ] || cohort=$(release_value cohort "$base/releases/$serving/release")
+  fi
+  write_status && write_metrics || say 'could not write the status'
   rm -rf "$scratch"
   say "$result${why:+: $why}"
   exit "$code"
 }
 
-# write_status SERIAL ACCEPTED-TIME
 write_status() {
   put "$state/status.json" <<END
 {
@@ -71,14 +71,14 @@ write_status() {
   "reason": $(json_text "$why"),
   "exitCode": $code,
   "bundle": $(json_text "$serving"),
-  "serial": ${1:-null},
+  "serial": ${serial:-null},
   "healthy": $healthy,
   "wantedBundle": $(json_text "$wanted_id"),
   "wantedSerial": ${wanted_serial:-null},
   "revision": $(json_text "$revision"),
   "started": $(json_time "$started"),
   "finished": $(json_time "$finished"),
-  "accepted": $(json_time "$2"),
+  "accepted": $(json_time "$accepted"),
   "lastContact": $(json_time "$contact"),
   "downloadedBytes": $downloaded,
   "clockBehind": $clock_behind
@@ -98,7 +98,7 @@ slmc_device_info{$of,cohort="$cohort",target="$target",bundle="$serving",wanted=
 slmc_device_healthy{$of} $(number "$healthy")
 # HELP slmc_device_serial Serial of the release that is deployed; 0 when there is none.
 # TYPE slmc_device_serial gauge
-slmc_device_serial{$of} ${1:-0}
+slmc_device_serial{$of} ${serial:-0}
 # HELP slmc_device_wanted_serial Serial of the release that the source wants; 0 when it is not known.
 # TYPE slmc_device_wanted_serial gauge
 slmc_device_wanted_serial{$of} ${wanted_serial:-0}

@@ -35,12 +35,16 @@ grow() {
   { [ ! -f "$1" ] || cat "$1"; column "$2" "$3"; } | sort -u | put "$1"
 }
 
+# What runs the agent outlives every bundle, also one that brought it.
+runs_agent() { case ${1##*/} in slmc-sync.service | slmc-sync.timer) ;; *) false ;; esac; }
+
 # Runs stop before the guards that they need: by role, backwards.
 stop_others() {
   grow "$state/units" 1,2 "$1/units.tsv" || { reason="cannot write $state" && return 1; }
   sort -r -k 2 "$state/units" >"$scratch/units"
   while IFS=$tab read -r unit _ <&3; do
-    column 1 "$1/units.tsv" | grep -Fqx -e "$unit" || systemctl disable --now "$unit" </dev/null >&2 || say "$unit was not there to be stopped"
+    column 1 "$1/units.tsv" | grep -Fqx -e "$unit" || runs_agent "$unit" && continue
+    systemctl disable --now "$unit" </dev/null >&2 || say "$unit was not there to be stopped"
   done 3<"$scratch/units"
 }
 
@@ -52,7 +56,8 @@ install_files() {
     mkdir -p "${file%/*}" && put "$file" "$mode" <"$1/$source" || { reason="cannot write $file" && return 1; }
   done 3<"$1/install.tsv"
   while IFS= read -r destination <&3; do
-    column 2 "$1/install.tsv" | grep -Fqx -e "$destination" || rm -f "$root$destination" "$root$destination.tmp"
+    column 2 "$1/install.tsv" | grep -Fqx -e "$destination" || runs_agent "$destination" ||
+      rm -f "$root$destination" "$root$destination.tmp"
   done 3<"$state/installed"
   column 2 "$1/install.tsv" | sort -u | put "$state/installed"
 }

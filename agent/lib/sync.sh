@@ -27,6 +27,21 @@ sync_command() {
   bring_desired
 }
 
+# For OnFailure= of a run that served and keeps failing, and for people. A sync that is at work decides by itself.
+rollback_command() {
+  [ $# -eq 0 ] || { usage >&2 && exit 2; }
+  take_lock
+  read_settings
+  read_clock
+  settle
+  serving=$(current_id) || finish broken 9 'nothing is deployed'
+  before=$(linked previous)
+  [ "$before" != - ] && intact "$base/releases/$before" || finish broken 9 "$serving is to give way, and there is no release before it"
+  reason='it was rolled back after it had been accepted'
+  deployed=$base/releases/$serving/release
+  reject "$serving" "$(release_value serial "$deployed")" "$before" - 1 "$FLEET/$(release_value cohort "$deployed")/$TARGET"
+}
+
 # A folder that someone brought, in the place of the network.
 use_folder() {
   SOURCE=$1
@@ -58,7 +73,7 @@ begin_now() {
 lost_source() {
   free=$(free_bytes)
   [ "$free" -ge 1048576 ] || finish disk-full 7 "$free bytes are free below $base"
-  refusal=$(sed -n '$s/^fatal: //p' "$scratch/refusal")
+  refusal=$(sed -n 's/^fatal: //p' "$scratch/refusal" | tail -n 1)
   finish unreachable 3 "$SOURCE is not to be reached${refusal:+: $refusal}"
 }
 

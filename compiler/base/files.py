@@ -23,12 +23,12 @@ MANY = 100
 """Files from which on one sync of everything is cheaper than one of each."""
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put `data` at `path` in one step, making its folders. Raises Stop when refused."""
-    write_pieces(path, (data,))
+    write_pieces(path, (data,), mode)
 
 
-def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644) -> None:
     """The same for what is too large to hold at once. What `pieces` raises leaves everything as it was."""
     with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
-            _let_read(temporary)
+            _let_read(temporary, mode)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -69,10 +69,10 @@ def bring(source: Path, path: Path) -> None:
         _sync_folder(path.parent)
 
 
-def _let_read(path: str | Path) -> None:
+def _let_read(path: str | Path, mode: int = 0o644) -> None:
     """Everybody may read it; where the file system has no such rights (FAT), it stays as it is."""
     with contextlib.suppress(PermissionError):
-        os.chmod(path, 0o644)
+        os.chmod(path, mode)
 
 
 @contextlib.contextmanager

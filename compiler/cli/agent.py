@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -15,11 +14,10 @@ from compiler.cli.output import Output
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 def command(folder: Path) -> int:
-    """Write the agent into DIR, such as /usr/local/lib/slmc-agent of an image; what is there of an earlier one goes."""
+    """Write the agent into DIR, such as /usr/lib/slmc of an image; what is there of an earlier one goes."""
     agent = _agent()
     for name, data in agent.items():
-        files.write(folder / name, data)
-        os.chmod(folder / name, 0o755 if name == "slmc-agent" else 0o644)
+        files.write(folder / name, data, 0o755 if name == "slmc-agent" else 0o644)
     for found in sorted((folder / "lib").glob("*.sh")):
         if f"lib/{found.name}" not in agent:
             files.remove(found)

@@ -61,6 +61,7 @@ class Device:
     path: Sequence[Path]
     """Folders before those of PATH."""
     settings: dict[str, str] = field(default_factory=dict)
+    shell: tuple[str, ...] = ("dash",)
 
     def prepare(self, signers: str, **settings: str) -> None:
         (self.root / "etc" / "slmc").mkdir(parents=True)
@@ -85,7 +86,7 @@ class Device:
         path = os.pathsep.join([*map(str, self.path), os.environ["PATH"], "/usr/sbin", "/sbin"])
         environment = {**os.environ, "PATH": path, "SLMC_ROOT": str(self.root), **(env or {})}
         return subprocess.Popen(
-            ["dash", AGENT, *words],
+            [*self.shell, AGENT, *words],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -95,7 +96,10 @@ class Device:
 
     def sync(self, *words: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
         """Exit code, and what was said."""
-        done = self.start("sync", *words, env=env)
+        return self.command("sync", *words, env=env)
+
+    def command(self, *words: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+        done = self.start(*words, env=env)
         said, errors = done.communicate(timeout=120)
         assert said == ""
         return done.returncode, errors

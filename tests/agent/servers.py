@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from ssl import SSLContext
 
 
 class Registry:
     """Gives blobs as `/v2/REPOSITORY/blobs/sha256:HEX` with ranges; `fault` says what it does wrong.
 
     cut: closes after so many bytes of each answer. corrupt: the last byte is another, as often as `times`.
-    no-ranges: gives the whole blob whatever was asked for. token: wants a token that /token gives.
+    no-ranges: gives the whole blob whatever was asked for. token: wants a token that /token gives. elsewhere:
+    sends to `storage`, where blobs lie without a token.
     """
 
     def __init__(self) -> None:
@@ -25,13 +27,14 @@ class Registry:
         self.fault = ""
         self.times = 0
         self.cut = 0
+        self.storage = ""
         self.asked: list[tuple[str, str]] = []
         self.unknown: list[str] = []
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         if request.path.startswith("/token?"):
             return send(request, 200, json.dumps({"expires_in": 300, "token": "opens-it"}).encode())
-        match = re.fullmatch(r"/v2/slm/shop/blobs/sha256:([0-9a-f]{64})", request.path)
+        match = re.fullmatch(r"/(?:v2/slm/shop/blobs|storage)/sha256:([0-9a-f]{64})", request.path)
         if match is None or match[1] not in self.blobs:
             self.unknown.append(request.path)
             return send(request, 404, b"")
@@ -41,6 +44,8 @@ class Registry:
                 f'Bearer realm="http://{request.headers["Host"]}/token",service="here",scope="repository:slm/shop:pull"'
             )
             return send(request, 401, b"", {"WWW-Authenticate": at})
+        if self.fault == "elsewhere" and not request.path.startswith("/storage/"):
+            return send(request, 307, b"", {"Location": f"{self.storage}/storage/sha256:{match[1]}"})
         return self._blob(request, self.blobs[match[1]])
 
     def _blob(self, request: BaseHTTPRequestHandler, data: bytes) -> None:
@@ -114,7 +119,7 @@ def send(
 
 
 @contextmanager
-def served(what: Registry | Health | GitOverHttp) -> Iterator[int]:
+def served(what: Registry | Health | GitOverHttp, tls: SSLContext | None = None) -> Iterator[int]:
     """The port on loopback at which `what` answers."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -127,6 +132,8 @@ def served(what: Registry | Health | GitOverHttp) -> Iterator[int]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

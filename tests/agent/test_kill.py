@@ -22,12 +22,14 @@ echo "$count" >"$STEP_COUNT"
 exec {real} "$@"
 """
 
+Killed = Callable[..., tuple[Device, int]]
+
 
 @pytest.fixture
-def killed(scene: Scene, tmp_path: Path) -> Callable[[int], tuple[Device, int]]:
-    """Syncs a copy of the device as it is, and kills that before the step with the number; 0 kills nothing.
+def killed(scene: Scene, tmp_path: Path) -> Killed:
+    """Syncs a copy of the device once for each number, and kills the sync before that step; 0 kills nothing.
 
-    Gives the copy and how many steps there were.
+    Gives the copy, and how many steps the last of them had.
     """
     shims = tmp_path / "shims"
     shims.mkdir()
@@ -36,14 +38,15 @@ def killed(scene: Scene, tmp_path: Path) -> Callable[[int], tuple[Device, int]]:
         (shims / name).write_text(_SHIM.format(real=real))
         (shims / name).chmod(0o755)
 
-    def sync(at: int) -> tuple[Device, int]:
-        root = tmp_path / f"killed-{at}"
+    def sync(*steps: int) -> tuple[Device, int]:
+        root = tmp_path / f"killed-{'-'.join(map(str, steps))}"
         shutil.copytree(scene.device.root, root, symlinks=True)
         scene.health.root = root
         count = tmp_path / "count"
-        count.write_text("")
         device = Device(root, [shims, *scene.device.path], scene.device.settings)
-        device.start("sync", env={"STEP_COUNT": str(count), "KILL_AT": str(at)}).communicate(timeout=120)
+        for at in steps:
+            count.write_text("")
+            device.start("sync", env={"STEP_COUNT": str(count), "KILL_AT": str(at)}).communicate(timeout=120)
         return Device(root, scene.device.path, scene.device.settings), int(count.read_text())
 
     return sync
@@ -56,7 +59,7 @@ def after(device: Device) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_a_good_release_is_there_after_the_next_sync(scene: Scene, killed: Callable[[int], tuple[Device, int]]) -> None:
+def test_a_good_release_is_there_after_the_next_sync(scene: Scene, killed: Killed) -> None:
     scene.release(scene.bundle(more={"old.conf": b"old"}, folder="1" * 64), 1)
     assert scene.device.sync()[0] == 0
     scene.release(scene.bundle("# new\n", {"model.onnx": b"new"}, {"new.conf": b"new"}, "2" * 64), 2)
@@ -70,14 +73,15 @@ def test_a_good_release_is_there_after_the_next_sync(scene: Scene, killed: Calla
 
 
 @pytest.mark.slow
-def test_a_bad_release_is_gone_after_the_next_sync(scene: Scene, killed: Callable[[int], tuple[Device, int]]) -> None:
+def test_a_bad_release_is_gone_after_the_next_sync(scene: Scene, killed: Killed) -> None:
+    """The first half of the steps is the same as that of a good release."""
     scene.release(scene.bundle(more={"old.conf": b"old"}, folder="1" * 64), 1)
     assert scene.device.sync()[0] == 0
     scene.release(scene.bundle("# fails\n", {"model.onnx": b"new"}, {"new.conf": b"new"}, "2" * 64), 2)
     wanted, steps = killed(0)
     bad = (wanted.root / "var/lib/slmc/state/bad").read_text().split(" ", 3)
     assert steps > 50
-    for at in range(1, steps + 1):
+    for at in range(steps // 2, steps + 1):
         device, _ = killed(at)
         code, said = device.sync()
         assert (at, code, device.tree, after(device)) == (at, 8, wanted.tree, after(wanted)), said
@@ -87,9 +91,7 @@ def test_a_bad_release_is_gone_after_the_next_sync(scene: Scene, killed: Callabl
 
 
 @pytest.mark.slow
-def test_a_first_release_is_there_after_the_next_sync(
-    scene: Scene, killed: Callable[[int], tuple[Device, int]]
-) -> None:
+def test_a_first_release_is_there_after_the_next_sync(scene: Scene, killed: Killed) -> None:
     """Every fifth step: most of them are those of a second release."""
     scene.release(scene.bundle(), 1)
     wanted, steps = killed(0)
@@ -101,9 +103,24 @@ def test_a_first_release_is_there_after_the_next_sync(
         shutil.rmtree(device.root)
 
 
-def test_a_release_that_takes_the_device_down_three_times_is_bad(
-    scene: Scene, killed: Callable[[int], tuple[Device, int]], tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_the_sync_that_mends_may_be_killed_too(scene: Scene, killed: Killed) -> None:
+    """Every tenth step of the sync after one that was killed in the middle of its try, or of its way back."""
+    scene.release(scene.bundle(more={"old.conf": b"old"}, folder="1" * 64), 1)
+    assert scene.device.sync()[0] == 0
+    scene.release(scene.bundle("# fails\n", {"model.onnx": b"new"}, {"new.conf": b"new"}, "2" * 64), 2)
+    wanted, steps = killed(0)
+    for first in (steps // 2, steps * 3 // 4):
+        _, again = killed(first, 0)
+        assert again > 20
+        for second in range(1, again + 1, 10):
+            device, _ = killed(first, second)
+            code, said = device.sync()
+            assert (first, second, code, device.tree) == (first, second, 8, wanted.tree), said
+            shutil.rmtree(device.root)
+
+
+def test_a_release_that_takes_the_device_down_three_times_is_bad(scene: Scene, killed: Killed, tmp_path: Path) -> None:
     first = scene.release(scene.bundle(), 1)
     assert scene.device.sync()[0] == 0
     before = scene.device.tree

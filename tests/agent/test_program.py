@@ -54,7 +54,7 @@ def test_slmc_agent_writes_the_program(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_install_writes_and_starts_the_timer(scene: Scene, tmp_path: Path) -> None:
-    installed = scene.device.root / "usr/local/lib/slmc-agent"
+    installed = scene.device.root / "usr/lib/slmc"
     assert slmc(["agent", str(installed)]) == 0
     for _ in range(2):
         environment = {**os.environ, "SLMC_ROOT": str(scene.device.root)}
@@ -63,7 +63,7 @@ def test_install_writes_and_starts_the_timer(scene: Scene, tmp_path: Path) -> No
         assert scene.device.calls == ["daemon-reload", "enable --now slmc-sync.timer"]
     units = scene.device.root / "etc/systemd/system"
     assert sorted(path.name for path in units.iterdir()) == ["slmc-sync.service", "slmc-sync.timer"]
-    assert "\nExecStart=/usr/local/lib/slmc-agent/slmc-agent sync\n" in (units / "slmc-sync.service").read_text()
+    assert "\nExecStart=/usr/lib/slmc/slmc-agent sync\n" in (units / "slmc-sync.service").read_text()
     names = [f"/etc/systemd/system/{path.name}" for path in sorted(units.iterdir())]
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", "--man=no", f"--root={scene.device.root}"]
     done = tools.run(*verify, *names)

@@ -63,6 +63,19 @@ def test_a_damaged_copy_of_the_repository(scene: Scene, damage: str) -> None:
     assert outcome(scene) == (0, "deployed", second.id)
 
 
+def test_a_damaged_copy_of_a_commit_that_stays(scene: Scene) -> None:
+    """Git finds the commit there and fetches nothing; the sync after that has a new copy."""
+    found = scene.release(scene.bundle(), 1)
+    assert scene.device.sync()[0] == 0
+    objects = scene.device.root / "var/lib/slmc/state/repository/objects"
+    for file in [file for file in objects.rglob("*") if file.is_file()]:
+        file.chmod(0o644)
+        file.write_bytes(file.read_bytes()[:20])
+    codes = {scene.device.sync()[0] for _ in range(2)}
+    assert codes <= {0, 3}
+    assert outcome(scene) == (0, "unchanged", found.id)
+
+
 def test_a_workspace_inside_of_a_repository(scene: Scene, tmp_path: Path) -> None:
     outer = Workspace(tmp_path / "outer" / "workspace")
     found = scene.release(scene.bundle(), 1)
