@@ -22,7 +22,6 @@ LEAVING = CALIBRATED.replace("empty", "heldout").replace("}}", "}, leave: [lm_he
         ("{kind: extract, inputs: [input_ids, mask], outputs: [logits]}", "SLM510", "mask"),
         ("{kind: extract, inputs: [input_ids], outputs: [logit]}", "SLM510", "logit"),
         (CALIBRATED, "SLM513", "data/empty.jsonl"),
-        ("{kind: merge-adapter, adapter: data}", "SLM510", "data"),
         (LEAVING, "SLM510", "nothing.*"),
         ("{kind: convert-opset, opset: 30}", "SLM510", "30"),
         ("{kind: prune, method: heads, share: 1%}", None, ""),

@@ -134,12 +134,14 @@ class Artifact:
 class Refusal:
     """In the place of an artifact: a step (from 0) that does not apply to the model, on any machine.
 
-    `key` is that of the artifact: it is so while nothing that shapes the artifact's bytes changes.
+    `key` is that of the artifact: it is so while nothing that shapes the artifact's bytes changes. `parameter` is the
+    path of the one that is to blame, if it is one.
     """
 
     key: str
     step: int
     reason: str
+    parameter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,8 @@ def _dump_refusal(entry: LockedRefusal) -> dict[str, Any]:
 
 def _load_refusal(entry: dict[str, Any]) -> LockedRefusal:
     step = evidence.number(entry["step"])
-    return LockedRefusal(Refusal(_digest(entry["key"]), step, evidence.text(entry["reason"])), *_load_inputs(entry))
+    reason, parameter = evidence.text(entry["reason"]), evidence.text(entry["parameter"])
+    return LockedRefusal(Refusal(_digest(entry["key"]), step, reason, parameter), *_load_inputs(entry))
 
 
 def _dump_inputs(entry: LockedArtifact | LockedRefusal) -> dict[str, str]:

@@ -53,7 +53,8 @@ def refusals(plan: Plan, known: Mapping[str, Refusal]) -> list[Diagnostic]:
         if refusal := known.get(action.name):
             names = [{artifact_name(action.model, one) for one in choice.choice} for choice in action.choices]
             if not names or any(candidates <= known.keys() for candidates in names):
-                found.append(refused(action, refusal.step, Fault(Code.STEP_INAPPLICABLE.name, refusal.reason)))
+                fault = Fault(Code.STEP_INAPPLICABLE.name, refusal.reason, parameter=refusal.parameter)
+                found.append(refused(action, refusal.step, fault))
             else:
                 found += [_dropped(action, choice, refusal) for choice in action.choices]
     return found

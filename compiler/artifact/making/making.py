@@ -118,7 +118,8 @@ class _Making:
         """The artifact, or why there is none."""
         for number, key in enumerate(keys(action)):
             if key in self._faults and self._faults[key].code == Code.STEP_INAPPLICABLE.name:
-                return Refusal(action.key, number, self._faults[key].reason)
+                fault = self._faults[key]
+                return Refusal(action.key, number, fault.reason, fault.parameter)
             if key in self._faults:
                 return refused(action, number, self._faults[key])
             if key in self._short:
