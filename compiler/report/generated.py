@@ -16,6 +16,7 @@ from compiler.bundle.context import cohort_context
 from compiler.bundle.index import DEVICES, device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS
 from compiler.bundle.render import render
+from compiler.bundle.serving import SERVE
 from compiler.bundle.targets import Target, Use, inside
 from compiler.bundle.trace import Fact, TracedLine, TracingEnvironment, maker
 from compiler.fit.check import Estimate, check
@@ -24,7 +25,7 @@ from compiler.fleet.graph import Cohort, Device, Fleet, Setting
 from compiler.fleet.match import comparable
 from compiler.report.grounds import Ground, LockText
 from compiler.report.outcome import Outcome
-from compiler.report.own_files import artifact_facts, golden_facts, users_of
+from compiler.report.own_files import artifact_facts, golden_facts, serve_facts, users_of
 from compiler.report.shown_value import ShownValue, ShownValues
 
 
@@ -165,6 +166,11 @@ def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, text: str) -> 
     if name == GOLDEN:
         note = "What the artifact gave on the build machine for a few inputs: the device's self-test, written by slmc."
         for (number, line), facts in zip(_numbered(text), golden_facts(text, scene), strict=True):
+            yield _resolved(scene, number, line, facts, note)
+        return
+    if name == SERVE:
+        note = "What slmc's own runtime is told of the run, written by slmc."
+        for (number, line), facts in zip(_numbered(text), serve_facts(text), strict=True):
             yield _resolved(scene, number, line, facts, note)
         return
     assert scene.target is not None

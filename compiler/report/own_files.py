@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from compiler.bundle.trace import Fact
 from compiler.fleet.graph import Cohort
@@ -53,6 +53,39 @@ def golden_facts(text: str, scene: ShownValues) -> Iterator[tuple[Fact, ...]]:
             yield (("runs", run, "artifact", key),)
         elif depth == 8 and runs:
             yield (("runs", json.loads(line.strip().rstrip(",")), "name"),)
+        else:
+            yield ()
+
+
+_SERVE: Mapping[str, Fact] = {
+    "contextLength": ("context_length",), "model": ("model",), "port": ("port",), "task": ("model", "task"),
+    "threads": ("threads",),
+}  # fmt: skip
+
+
+def serve_facts(text: str) -> Iterator[tuple[Fact, ...]]:
+    """The same of `serve.json`: an entry for each run whose runtime reads it, and in it a mapping for each group."""
+    run, group = "", ""
+    for line in text.splitlines():
+        depth = len(line) - len(line.lstrip())
+        key = line.split('"')[1] if '"' in line else ""
+        if depth == 4 and key:
+            run = key
+        if depth == 6 and key:
+            group = key
+        at = ("runs", run)
+        if depth == 4 and key:
+            yield ((*at, "name"), (*at, "runtime"))
+        elif depth == 6 and group in _SERVE:
+            yield ((*at, *_SERVE[group]),)
+        elif (depth == 6 and group == "telemetry" and key) or (depth == 8 and group == "telemetry"):
+            yield (("fleet", "privacy", "telemetry"),)
+        elif depth == 8 and group == "artifact":
+            yield ((*at, "artifact", key),)
+        elif depth == 8 and group == "device":
+            yield (("cohort", "device_class", key),)
+        elif depth == 8 and group in ("limits", "objectives"):
+            yield ((*at, group, "timeout" if key == "timeoutSeconds" else key),)
         else:
             yield ()
 

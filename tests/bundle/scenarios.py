@@ -8,12 +8,24 @@ from compiler.bundle.bundles import Bundles, levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
-from compiler.fleet.graph import Fleet, Run, TargetUse
+from compiler.fleet.graph import Fleet, Run, Runtime, TargetUse
 from tests.conftest import REPOSITORY
 from tests.values import CLASS, COHORT, DEVICE, FLEET, MIB, PLACE, PRIVACY, RUN, artifacts_of, digest
 
 TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "container", "quadlet", "kubernetes"))
 SERVED = replace(RUN, image=f"registry.example/slm-server@{digest('f')}", command=("/usr/lib/slmc/slm-server",))
+
+RUNTIME = Runtime(
+    "builtin/onnxruntime",
+    command=("/opt/slmc/bin/slmc-serve", "--bundle", "{bundle}", "--run", "{run}"),
+    arguments=("--bundle", "{bundle}", "--run", "{run}"),
+    tasks=("text-generation",),
+    live="/livez",
+    ready="/readyz",
+    metrics="/metrics",
+    notify=True,
+    configuration="serve.json",
+)
 
 NASTY = (
     ("BACKSLASH", "C:\\new\\table\\"),
@@ -86,6 +98,17 @@ VARIABLES = replace(
     ),
 )
 
+OWN_RUNTIME = _fleet(
+    replace(
+        SERVED,
+        command=None,
+        runtime=RUNTIME,
+        limits=(("queue", 2), ("timeout", 5.0)),
+        objectives=(("errorRate", 0.01), ("timeToFirstToken", 0.5)),
+    ),
+    replace(SERVED, name="other", port=8081),
+)
+
 SCENARIOS = {
     "plain": PLAIN,
     "two-runs-amd64": TWO_RUNS,
@@ -94,6 +117,7 @@ SCENARIOS = {
     "old-systemd": OLD_SYSTEMD,
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
+    "own-runtime": OWN_RUNTIME,
 }
 
 

@@ -14,6 +14,7 @@ from compiler.bundle.context import (
     ModelFacts,
     PrivacyFacts,
     RunFacts,
+    RuntimeFacts,
     TargetFacts,
 )  # fmt: skip
 from compiler.bundle.quoting import FILTERS
@@ -29,6 +30,7 @@ KINDS = {
     "run.model": ModelFacts,
     "run.artifact": ArtifactFacts,
     "run.artifact.files": FileFacts,
+    "run.runtime": RuntimeFacts,
     "target": TargetFacts,
 }
 

@@ -236,7 +236,7 @@ targets/note/target.yaml:3:12: error SLM705 output-clash: Two outputs have the s
       - {path: note.txt, template: note.j2, per: run}
                ^^^^^^^^
   `note.txt` and `note.txt` cannot stand in one bundle.
-  help: Paths differ (`artifacts.json`, `golden.json`, `SHA256SUMS` are slmc's); with `per: run`, use `run.name`.
+  help: Paths differ (`artifacts.json`, `golden.json`, `serve.json`, `SHA256SUMS` are slmc's own); with `per: run`, use `run.name`.
 """,
     ),
     "place of the checksums": (
@@ -247,7 +247,7 @@ targets/note/target.yaml:3:12: error SLM705 output-clash: Two outputs have the s
       - {path: SHA256SUMS/note.txt, template: note.j2}
                ^^^^^^^^^^^^^^^^^^^
   `SHA256SUMS/note.txt` and `SHA256SUMS` cannot stand in one bundle.
-  help: Paths differ (`artifacts.json`, `golden.json`, `SHA256SUMS` are slmc's); with `per: run`, use `run.name`.
+  help: Paths differ (`artifacts.json`, `golden.json`, `serve.json`, `SHA256SUMS` are slmc's own); with `per: run`, use `run.name`.
 """,
     ),
 }

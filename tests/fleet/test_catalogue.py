@@ -10,7 +10,7 @@ from compiler.fleet.classes import Classes, resolve_classes
 def built_in() -> Classes:
     catalogue, diagnostics = load()
     assert diagnostics == []
-    classes, wrong = resolve_classes(Blueprint({}, {}, {}, {}, Places({})), catalogue)
+    classes, wrong = resolve_classes(Blueprint({}, {}, {}, {}, {}, Places({})), catalogue)
     assert wrong == []
     assert classes.broken == frozenset()
     return classes

@@ -141,6 +141,7 @@ def test_every_value_has_its_provenance(tmp_path: Path) -> None:
         "runs.assistant.threads": "2 @20 `2` < 3 @22 `3` < 4 default",
         "runs.assistant.contextLength": "128 @20 `128` < None default",
         "runs.assistant.memoryLimit": "1073741824 @22 `1GiB` < None default",
+        "runs.assistant.serve.runtime": "None default",
         "runs.assistant.serve.image": "None default",
         "runs.assistant.serve.command": "['/bin/server', '--fast'] @15 `command`",
         "runs.assistant.serve.port": "9000 @22 `9000` < None default",
