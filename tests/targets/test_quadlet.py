@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -52,7 +53,9 @@ def test_generator_makes_the_units_that_the_agent_is_told_of(name: str, tmp_path
     assert sorted(made) == sorted(unit for unit, role in named if role in ("guard", "run"))
     assert {unit for unit, role in named if role == "timer"} <= files.keys()
     installed = {line.split("\t")[0] for line in files["install.tsv"].decode().splitlines()}
-    assert installed == {file for file in files if file.endswith((".container", ".network", ".service", ".timer", ".conf"))}
+    assert installed == {
+        file for file in files if file.endswith((".container", ".network", ".service", ".timer", ".conf"))
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,12 @@ def test_each_container_is_confined(name: str, tmp_path: Path) -> None:
 def test_runs_have_no_route_out_unless_egress_is_allowed(tmp_path: Path) -> None:
     made = units(files_of(PLAIN, "quadlet"), tmp_path / "closed")
     create = "/usr/bin/podman network create --ignore --disable-dns --driver bridge"
-    assert command(made["slmc_closed-network.service"]) == [*create.split(), "--opt", "no_default_route=true", "slmc-closed"]
+    assert command(made["slmc_closed-network.service"]) == [
+        *create.split(),
+        "--opt",
+        "no_default_route=true",
+        "slmc-closed",
+    ]
     assert "--network slmc-closed " in made["slmc-chat.service"]
     made = units(files_of(EGRESS_ALLOWED, "quadlet"), tmp_path / "open")
     assert command(made["slmc_open-network.service"]) == [*create.split(), "slmc-open"]
@@ -103,8 +111,8 @@ def test_slmcs_own_runtime_is_told_of_its_bundle_and_asked_how_it_does(tmp_path:
     assert words[-4:] == ["--bundle", "/bundle", "--run", "chat"]
     assert words[words.index("--sdnotify=container") + 1] == "-d"
     assert "/var/lib/slmc/current:/bundle:ro" in words
-    kind, program, option, script = eval(words[words.index("--health-cmd") + 1])
-    assert (kind, program, option) == ("CMD", "/opt/slmc/bin/python", "-Ic")
+    program, option, script = json.loads(words[words.index("--health-cmd") + 1])
+    assert (program, option) == ("/opt/slmc/bin/python", "-Ic")
     compile(script, "probe", "exec")
 
 
