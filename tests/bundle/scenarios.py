@@ -8,11 +8,11 @@ from compiler.bundle.bundles import Bundles, levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
-from compiler.fleet.graph import Fleet, Run, Runtime, TargetUse
+from compiler.fleet.graph import Fleet, Run, Runtime, TargetOption, TargetUse
 from tests.conftest import REPOSITORY
 from tests.values import CLASS, COHORT, DEVICE, FLEET, MIB, PLACE, PRIVACY, RUN, artifacts_of, digest
 
-TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "compose", "kubernetes"))
+TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "container", "quadlet", "kubernetes"))
 SERVED = replace(RUN, image=f"registry.example/slm-server@{digest('f')}", command=("/usr/lib/slmc/slm-server",))
 
 RUNTIME = Runtime(
@@ -109,6 +109,21 @@ OWN_RUNTIME = _fleet(
     replace(SERVED, name="other", port=8081),
 )
 
+BASE_IMAGE = f"registry.example/python@{digest('b')}"
+OPTIONS = replace(
+    _fleet(
+        replace(RUN, image=SERVED.image, command=None, runtime=RUNTIME, threads=2),
+        device_class=replace(CLASS, name="mini", arch="amd64", cores=None, systemd=257, podman="5.4"),
+    ),
+    targets=(
+        TargetUse("systemd", PLACE),
+        TargetUse("kubernetes", PLACE),
+        TargetUse("container", PLACE, (TargetOption("baseImage", BASE_IMAGE, PLACE, PLACE),)),
+        TargetUse("quadlet", PLACE),
+    ),
+)
+"""A fleet that says on what to build the image, for devices with new programs."""
+
 SCENARIOS = {
     "plain": PLAIN,
     "two-runs-amd64": TWO_RUNS,
@@ -118,6 +133,7 @@ SCENARIOS = {
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
+    "options": OPTIONS,
 }
 
 

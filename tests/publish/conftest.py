@@ -13,7 +13,7 @@ from compiler.lock import text
 from compiler.lock.lock import Lock, LockedArtifact
 from tests.publish.shelf import Shelf
 from tests.publish.yard import ALL, Yard, make_key
-from tests.values import ARTIFACT, SHAPE, digest
+from tests.values import ARTIFACT, MODEL, SHAPE, digest
 
 CONTENTS = {
     "assistant-1.4.0-int4": {"LICENSE": b"MIT", "model.onnx": b"four" * 500_000, "tokenizer.json": b"{}"},
