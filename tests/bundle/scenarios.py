@@ -133,6 +133,21 @@ CLUSTER = replace(
 )
 """What runs on a cluster, and what keeps it so, each with options."""
 
+BASE_IMAGE = f"registry.example/python@{digest('b')}"
+OPTIONS = replace(
+    _fleet(
+        replace(RUN, image=SERVED.image, command=None, runtime=RUNTIME, threads=2),
+        device_class=replace(CLASS, name="mini", arch="amd64", cores=None, systemd=257, podman="5.4"),
+    ),
+    targets=(
+        TargetUse("systemd", PLACE),
+        TargetUse("kubernetes", PLACE),
+        TargetUse("container", PLACE, (TargetOption("baseImage", BASE_IMAGE, PLACE, PLACE),)),
+        TargetUse("quadlet", PLACE),
+    ),
+)
+"""A fleet that says on what to build the image, for devices with new programs."""
+
 SCENARIOS = {
     "plain": PLAIN,
     "two-runs-amd64": TWO_RUNS,
@@ -143,6 +158,7 @@ SCENARIOS = {
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
     "cluster": CLUSTER,
+    "options": OPTIONS,
 }
 
 
