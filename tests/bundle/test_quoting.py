@@ -85,6 +85,13 @@ def test_systemd_command_doubles_dollars_and_quotes_each_word() -> None:
     assert quoting.systemd_command(("/bin/a", "$HOME 5%", ";")) == '/bin/a "$$HOME 5%%" ";"'
 
 
+@pytest.mark.parametrize("word", ["", ";"])
+def test_quadlet_command_refuses_words_that_quadlet_loses(word: str) -> None:
+    with pytest.raises(Refused, match=f"Quadlet cannot carry '{word}' as a word of a command"):
+        quoting.quadlet_command(("a", word, "b"))
+    assert quoting.quadlet_command(("$a", "b;", "100%")) == '"$$a" "b;" "100%%"'
+
+
 @given(TEXT.filter(lambda text: "\0" not in text))
 def test_shell_and_env_read_back(text: str) -> None:
     script = f"printf %s {quoting.shell(text)}; printf '\\036'; VALUE={quoting.env(text)}; printf %s \"$VALUE\""

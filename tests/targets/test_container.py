@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tests.bundle.scenarios import NASTY, SCENARIOS, files_of
+from tests.bundle.scenarios import BASE_IMAGE, NASTY, OPTIONS, SCENARIOS, SERVED, files_of
 from tests.tools import accepted, put, run
 
 FILE = "compose.yaml"
@@ -27,6 +28,49 @@ def config(data: bytes, folder: Path, *words: str) -> subprocess.CompletedProces
     device = folder / "device.env"
     put({FILE: data.replace(DEVICE_FILE.encode(), str(device).encode()), device.name: DEVICE_TEXT.encode()}, folder)
     return run("docker-compose", "-f", folder / FILE, "config", *words, cwd=folder, env={"SLMC_PORT": "1"})
+
+
+def lint(containerfile: bytes, folder: Path) -> subprocess.CompletedProcess[str]:
+    put({"Containerfile": containerfile}, folder)
+    return run("hadolint", "--no-color", folder / "Containerfile")
+
+
+def test_hadolint_accepts_the_containerfile(tmp_path: Path) -> None:
+    done = lint(files_of(OPTIONS, "container")["Containerfile"], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "broken"),
+    [
+        (BASE_IMAGE.encode(), b"registry.example/python:latest"),
+        (b"COPY wheels/", b"ADD wheels/"),
+        (b"USER 65532:65532", b"USER root"),
+        (b"ENTRYPOINT [", b"ENTRYPOINTS ["),
+    ],
+)
+def test_hadolint_refuses_a_broken_containerfile(written: bytes, broken: bytes, tmp_path: Path) -> None:
+    containerfile = files_of(OPTIONS, "container")["Containerfile"]
+    assert written in containerfile
+    assert lint(containerfile.replace(written, broken), tmp_path).returncode == 1
+
+
+def test_a_containerfile_is_for_slmcs_own_runtime_where_it_is_said_what_to_build_on() -> None:
+    named = replace(OPTIONS, cohorts=tuple(replace(c, runs=(SERVED,)) for c in OPTIONS.cohorts))
+    found = [name for name in SCENARIOS if "Containerfile" in files_of(SCENARIOS[name], "container")]
+    assert (found, "Containerfile" in files_of(named, "container")) == (["options"], False)
+
+
+def test_slmcs_own_runtime_gets_its_bundle_and_is_asked_how_it_does(tmp_path: Path) -> None:
+    service = read_back("options", tmp_path)["services"]["chat"]
+    assert service["command"] == ["--bundle", "/bundle", "--run", "chat"]
+    assert [(volume["source"], volume["target"]) for volume in service["volumes"]] == [
+        ("/var/lib/slmc/artifacts/" + "c" * 64, "/model"),
+        (str(tmp_path), "/bundle"),
+    ]
+    kind, program, option, script = service["healthcheck"]["test"]
+    assert (kind, program, option) == ("CMD", "/opt/slmc/bin/python", "-Ic")
+    compile(script, "probe", "exec")
 
 
 def read_back(name: str, folder: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -110,8 +111,8 @@ def test_slmcs_own_runtime_is_told_of_its_bundle_and_asked_how_it_does(tmp_path:
     assert words[-4:] == ["--bundle", "/bundle", "--run", "chat"]
     assert words[words.index("--sdnotify=container") + 1] == "-d"
     assert "/var/lib/slmc/current:/bundle:ro" in words
-    kind, program, option, script = eval(words[words.index("--health-cmd") + 1])
-    assert (kind, program, option) == ("CMD", "/opt/slmc/bin/python", "-Ic")
+    program, option, script = json.loads(words[words.index("--health-cmd") + 1])
+    assert (program, option) == ("/opt/slmc/bin/python", "-Ic")
     compile(script, "probe", "exec")
 
 
