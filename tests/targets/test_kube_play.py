@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +26,10 @@ pytestmark = pytest.mark.slow
 __all__ = ["served"]
 
 POD, CONTAINER = "slmc-office-pod", "slmc-office-pod-server"
-ASK = "from http.client import *; c = HTTPConnection('127.0.0.1', 8080); c.request({}); print(c.getresponse().read().decode())"
+ASK = (
+    "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8080); c.request({}); "
+    "print(c.getresponse().read().decode())"
+)
 HELPERS = 'helper_binaries_dir = ["/tmp", "/usr/lib/podman", "/usr/libexec/podman"]\n'
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
