@@ -113,7 +113,7 @@ class ShownValues:
             return self.set_by(fact, f"{at}.model", run.model.id)
         if field == "artifact":
             return [self._artifact(run, fact, rest[1:])]
-        if field in ("runtime", "arguments"):  # which are the runtime's, filled in
+        if field in ("runtime", "arguments"):
             return self.set_by(fact, f"{at}.serve.runtime", run.runtime.name if run.runtime else None)
         if field in ("environment", "limits", "objectives", "parameters"):
             return self._mapping(run, field, rest[1:])
