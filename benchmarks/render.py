@@ -217,7 +217,7 @@ def contexts(work: Workload) -> list[dict[str, Any]]:
     target, found = TargetFacts("bench", "Four files", {}), []
     fleet, artifacts, estimates = work
     for cohort, estimate in zip(fleet.cohorts, estimates, strict=True):
-        context = cohort_context(fleet, cohort, artifacts, estimate) | {"target": target}
+        context = cohort_context(fleet, cohort, artifacts, estimate, cohort.name) | {"target": target}
         found.append(context | {"run": context["runs"][0]})
     return found
 

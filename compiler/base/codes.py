@@ -123,7 +123,7 @@ class Code(Enum):
     UNDEFINED_VARIABLE = "SLM701", "undefined-variable", _ERROR, "Template names an undefined variable"
     TEMPLATE_ERROR = "SLM702", "template-error", _ERROR, "Template cannot be rendered"
     BAD_TARGET = "SLM703", "bad-target", _ERROR, "Target definition is wrong"
-    TARGET_NEEDS = "SLM704", "target-needs", _ERROR, "Run lacks what the target needs"
+    TARGET_NEEDS = "SLM704", "target-needs", _ERROR, "Target's needs are not met"
     OUTPUT_CLASH = "SLM705", "output-clash", _ERROR, "Two outputs have the same path"
 
     # 8xx: lock and committed output

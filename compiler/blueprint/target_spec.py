@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compiler.blueprint.scalars import EngineVersion, OptionName, OptionValue, RelativePath
+from compiler.blueprint.scalars import ByteSize, EngineVersion, Name, OptionName, OptionValue, RelativePath
 from compiler.blueprint.spec import Spec
 
 
@@ -31,6 +31,7 @@ class OptionSpec(Spec):
     pattern: Annotated[
         str | None, Field(description="A regular expression that a text, or each text of a list, matches as a whole.")
     ] = None
+    requires: Annotated[list[OptionName], Field(description="Options that have to be given with it.")] = []
 
 
 class NeededVersionsSpec(Spec):
@@ -51,4 +52,11 @@ class TargetSpec(Spec):
         NeededVersionsSpec.model_construct()
     )
     options: Annotated[dict[OptionName, OptionSpec], Field(description="What a fleet can set, by name.")] = {}
+    beside: Annotated[
+        list[Name], Field(description="Targets that a fleet has to name as well, whose bundles it uses.")
+    ] = []
+    maxOwnFiles: Annotated[
+        ByteSize | None,
+        Field(description="What artifacts.json, golden.json, serve.json and SHA256SUMS may have together."),
+    ] = None
     files: Annotated[list[TargetFileSpec], Field(min_length=1, description="The files of a bundle.")]

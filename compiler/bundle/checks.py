@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def check_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, T
     targets, diagnostics = find_targets(workspace, fleets)
     for fleet in fleets:
         diagnostics += _clashes(fleet)
+        diagnostics += _beside(fleet, targets)
         needs = [(use, need) for use in fleet.targets if use.name in targets for need in targets[use.name].needs]
         for cohort in fleet.cohorts:
             diagnostics += _versions(cohort, [(use, targets[use.name]) for use in fleet.targets if use.name in targets])
@@ -58,6 +59,19 @@ def _clashes(fleet: Fleet) -> list[Diagnostic]:
             help = "Give the device class another name."
             diagnostics.append(Diagnostic(Code.OUTPUT_CLASH, message, cohort.device_class.place or fleet.place, help))
     return diagnostics
+
+
+def _beside(fleet: Fleet, targets: Mapping[str, Target]) -> Iterator[Diagnostic]:
+    """Targets whose bundles refer to those of another one, which the fleet does not name."""
+    named = {use.name for use in fleet.targets}
+    for use in fleet.targets:
+        for other in targets[use.name].beside if use.name in targets else ():
+            if other not in named:
+                message = (
+                    f"Target `{use.name}` refers to bundles of `{other}`, which fleet `{fleet.name}` does not name."
+                )
+                help = f"Write `targets: [{other}, …]`, or leave `{use.name}` out."
+                yield Diagnostic(Code.TARGET_NEEDS, message, use.place, help)
 
 
 def _versions(cohort: Cohort, uses: Iterable[tuple[TargetUse, Target]]) -> Iterator[Diagnostic]:

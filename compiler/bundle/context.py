@@ -63,6 +63,8 @@ class ClassFacts:
 @dataclass(slots=True, unsafe_hash=True)
 class CohortFacts:
     name: str
+    folder: str
+    """Where its bundles lie below the output folder, each in a folder of its target's name."""
     device_class: ClassFacts
 
 
@@ -84,6 +86,8 @@ class ArtifactFacts:
     folder: str
     size: int
     files: tuple[FileFacts, ...]
+    golden: bool
+    """Whether it has golden answers, so that the bundle has a `golden.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +176,13 @@ class _Made(Generic[K, F]):
         return kept[1]
 
 
-def cohort_context(fleet: Fleet, cohort: Cohort, artifacts: Artifacts, estimate: Estimate) -> dict[str, Any]:
-    """The names that every template of the cohort sees, all but `run` and `target`."""
+def cohort_context(
+    fleet: Fleet, cohort: Cohort, artifacts: Artifacts, estimate: Estimate, folder: str
+) -> dict[str, Any]:
+    """The names that every template of the cohort sees, all but `run` and `target`. `folder` is the cohort's."""
     estimates = {run.run: run for run in estimate.runs}
     runs = tuple([_run(run, artifacts.artifacts[run.artifact], estimates[run.name]) for run in cohort.runs])
-    facts = CohortFacts(cohort.name, _CLASSES.of(cohort.device_class))
+    facts = CohortFacts(cohort.name, folder, _CLASSES.of(cohort.device_class))
     return {"fleet": _fleet(fleet, cohort), "cohort": facts, "runs": runs}
 
 
@@ -245,6 +251,7 @@ def _artifact(artifact: Artifact) -> ArtifactFacts:
         folder=artifact_folder(artifact),
         size=artifact.size,
         files=tuple(FileFacts(file.name, file.size, file.digest) for file in artifact.files),
+        golden=artifact.golden is not None,
     )
 
 

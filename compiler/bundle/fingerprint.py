@@ -30,11 +30,11 @@ class Fingerprints:
         """What all bundles of the fleet are shaped by."""
         return _bytes((fleet.name, fleet.region, fleet.place.source.path, fleet.variables))
 
-    def of_cohort(self, fleet: bytes, cohort: Cohort, estimate: Estimate) -> bytes:
+    def of_cohort(self, fleet: bytes, cohort: Cohort, estimate: Estimate, folder: str) -> bytes:
         """What all bundles of the cohort are shaped by; `fleet` is what its fleet gives."""
         runs = [self._run(run, needed.memory) for run, needed in zip(cohort.runs, estimate.runs, strict=True)]
         shared = self._of(cohort.privacy), self._of(cohort.device_class)
-        return _bytes((fleet, cohort.name, shared, runs))
+        return _bytes((fleet, cohort.name, folder, shared, runs))
 
     def of_bundle(self, cohort: bytes, use: Use) -> str:
         target = use.target

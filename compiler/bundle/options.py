@@ -33,14 +33,20 @@ class Option:
     default: Any
     required: bool
     pattern: str | None
+    requires: tuple[str, ...] = ()
+    """Options that have to be given with it."""
 
 
 def read_options(document: Document, specs: Mapping[str, OptionSpec]) -> tuple[tuple[Option, ...], list[Diagnostic]]:
     """The options that a `target.yaml` declares, in the order of names, and what is wrong with them."""
     options, diagnostics = [], []
     for name, spec in sorted(specs.items()):
-        option = Option(name, spec.type, spec.description, _plain(spec.default), spec.required, spec.pattern)
+        plain = _plain(spec.default)
+        option = Option(name, spec.type, spec.description, plain, spec.required, spec.pattern, tuple(spec.requires))
         options.append(option)
+        if unknown := [other for other in spec.requires if other not in specs]:
+            place = document.value(("options", name, "requires", spec.requires.index(unknown[0])))
+            diagnostics.append(Diagnostic(Code.BAD_TARGET, f"The target has no option `{unknown[0]}`.", place))
         if option.pattern is not None and (fault := _no_pattern(option.pattern)):
             place = document.value(("options", name, "pattern"))
             diagnostics.append(Diagnostic(Code.BAD_TARGET, f"`{option.pattern}` is no pattern: {fault}.", place))
@@ -69,7 +75,23 @@ def check_options(target: str, options: Iterable[Option], use: TargetUse) -> lis
             message = f"Target `{target}` needs the option `{option.name}`."
             help = f"Write `{{name: {target}, options: {{{option.name}: …}}}}`. {option.description}."
             diagnostics.append(Diagnostic(Code.MISSING_KEY, message, use.place, help))
-    return diagnostics
+    return diagnostics + _lacking(known, use, names)
+
+
+def _lacking(known: Mapping[str, Option], use: TargetUse, names: set[str]) -> list[Diagnostic]:
+    """Options that are given without those that they require."""
+    return [
+        Diagnostic(
+            Code.MISSING_KEY,
+            f"`{given.name}` needs the option `{other}` beside it.",
+            given.key,
+            f"{known[other].description}.",
+        )
+        for given in use.options
+        if given.name in known
+        for other in known[given.name].requires
+        if other not in names
+    ]
 
 
 def option_values(options: Iterable[Option], use: TargetUse) -> dict[str, Any]:

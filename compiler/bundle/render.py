@@ -74,9 +74,9 @@ class _Drafts:
                 if not cohort.runs:
                     continue
                 estimate = self.estimates[fleet.name, cohort.name]
-                seen = prints.of_cohort(shared, cohort, estimate)
                 folder = cohort_folder(fleet.name, cohort.name, self.levels[fleet.name])
-                context = _Context(fleet, cohort, self.artifacts, estimate)
+                seen = prints.of_cohort(shared, cohort, estimate, folder)
+                context = _Context(fleet, cohort, self.artifacts, estimate, folder)
                 for use in uses:
                     name = use.target.name
                     fingerprint = prints.of_bundle(seen, use)
@@ -92,13 +92,14 @@ class _Context:
     cohort: Cohort
     artifacts: Artifacts
     estimate: Estimate
+    folder: str
     names: dict[str, Any] | None = None
 
     def get(self) -> dict[str, Any]:
         if self.names is None:
             from compiler.bundle.context import cohort_context
 
-            self.names = cohort_context(self.fleet, self.cohort, self.artifacts, self.estimate)
+            self.names = cohort_context(self.fleet, self.cohort, self.artifacts, self.estimate, self.folder)
         return self.names
 
 
@@ -126,6 +127,7 @@ class _Rendering:
                 compiled.remove(file)
                 self.diagnostics += findings
         files[SUMS] = sums(files, digests)
+        self.diagnostics += _too_large(use.target, context, files)
         return files
 
     def _own_files(
@@ -147,6 +149,17 @@ class _Rendering:
             self._compiled[target.name], findings = compile_target(target)
             self.diagnostics += findings
         return self._compiled[target.name]
+
+
+def _too_large(target: Target, context: _Context, files: Mapping[str, bytes]) -> list[Diagnostic]:
+    """More in slmc's own files than the target can carry."""
+    size = sum(len(files.get(name, b"")) for name in (ARTIFACTS, GOLDEN, SERVE, SUMS))
+    if target.max_own_files is None or size <= target.max_own_files:
+        return []
+    cohort, most = context.cohort, target.max_own_files
+    message = f"{_OWN} of cohort `{cohort.name}` have {size:,} bytes, and target `{target.name}` carries {most:,}."
+    place = next(use.place for use in context.fleet.targets if use.name == target.name)
+    return [Diagnostic(Code.TARGET_NEEDS, message, place, "Give the devices fewer runs, or leave the target out.")]
 
 
 def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str, bytes]) -> list[Diagnostic]:

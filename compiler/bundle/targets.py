@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,10 @@ class Target:
     options: tuple[Option, ...] = ()
     versions: tuple[tuple[str, Any], ...] = ()
     """The oldest that devices may have of a program: `("podman", "4.9")`, `("systemd", 254)`."""
+    beside: tuple[str, ...] = ()
+    """Targets whose bundles it refers to."""
+    max_own_files: int | None = None
+    """Bytes that the files which no template writes may have together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,8 @@ def _load(name: str, folder: Path, label: str) -> tuple[Target | None, list[Diag
     )
     versions = {"podman": spec.versions.podman, "systemd": spec.versions.systemd}
     needed = tuple((program, oldest) for program, oldest in versions.items() if oldest is not None)
-    return Target(name, spec.description, tuple(spec.needs), files, folder, label, options, needed), []
+    target = Target(name, spec.description, tuple(spec.needs), files, folder, label, options, needed)
+    return replace(target, beside=tuple(spec.beside), max_own_files=spec.maxOwnFiles), []
 
 
 def _missing_template(document: Document, folder: Path, index: int, entry: TargetFileSpec) -> list[Diagnostic]:

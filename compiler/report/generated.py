@@ -11,7 +11,7 @@ from compiler.artifact.artifact import Artifacts
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Source
-from compiler.bundle.bundles import FOLDER, levels_for
+from compiler.bundle.bundles import FOLDER, cohort_folder, levels_for
 from compiler.bundle.context import cohort_context
 from compiler.bundle.index import DEVICES, device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS
@@ -174,7 +174,8 @@ def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, text: str) -> 
             yield _resolved(scene, number, line, facts, note)
         return
     assert scene.target is not None
-    context = cohort_context(scene.fleet, scene.cohort, scene.artifacts, estimate)
+    folder = cohort_folder(scene.fleet.name, scene.cohort.name, levels_for(len(scene.fleet.cohorts)))
+    context = cohort_context(scene.fleet, scene.cohort, scene.artifacts, estimate, folder)
     use = next(use for use in scene.fleet.targets if use.name == scene.target.name)
     context["target"] = Use.of(scene.target, use).facts()
     if made := maker(scene.target, context, name):

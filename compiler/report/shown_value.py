@@ -9,6 +9,7 @@ from typing import Any
 from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.base.spelling import camel
 from compiler.blueprint.blueprint import Blueprint
+from compiler.bundle.bundles import cohort_folder, levels_for
 from compiler.bundle.context import artifact_folder
 from compiler.bundle.options import option_values
 from compiler.bundle.targets import DEFINITION, Target
@@ -170,6 +171,8 @@ class ShownValues:
             value: Any = [file.name for file in artifact.files]
         elif field == "folder":
             value = artifact_folder(artifact)
+        elif field == "golden":
+            value = artifact.golden is not None
         else:
             value = getattr(artifact, field)
         return self._one(fact, None, Setting(value, None), of_artifact(run, artifact, self.lock, field))
@@ -188,8 +191,10 @@ class ShownValues:
         fact = ".".join(["cohort", *rest])
         hardware = self.cohort.device_class
         place = class_place(self.blueprint, self.catalogue, hardware.name)
-        if rest == ["name"]:
-            return self._one(fact, None, Setting(self.cohort.name, None), self._cohort_name(str(place)))
+        if rest in (["name"], ["folder"]):
+            folder = cohort_folder(self.fleet.name, self.cohort.name, levels_for(len(self.fleet.cohorts)))
+            value = self.cohort.name if rest == ["name"] else folder
+            return self._one(fact, None, Setting(value, None), self._cohort_name(str(place)))
         if rest in (["device_class"], ["device_class", "name"]):
             return self._one(fact, f"deviceClasses.{hardware.name}", Setting(hardware.name, place))
         key = camel(rest[1])

@@ -109,6 +109,30 @@ OWN_RUNTIME = _fleet(
     replace(SERVED, name="other", port=8081),
 )
 
+
+def _use(name: str, **options: object) -> TargetUse:
+    return TargetUse(name, PLACE, tuple(TargetOption(key, options[key], PLACE, PLACE) for key in sorted(options)))
+
+
+CLUSTER = replace(
+    OWN_RUNTIME,
+    targets=(
+        *(use for use in TARGETS if use.name != "kubernetes"),
+        _use(
+            "kubernetes",
+            maxUnavailable="10%",
+            registry="oci://registry.shop.example:5000/models/slm",
+            registryAddress="192.0.2.7",
+            registrySecret="registry",
+            fetchImage=f"registry.example/curl@{digest('e')}",
+        ),
+        _use("flux", repository="ssh://git@git.example/shops.git", path="edge/deploy", secret="deploy-key"),
+        _use("argocd", repository="https://git.example/shops.git", branch="no", wave=-3),
+        _use("kserve", claim="models", replicas=2),
+    ),
+)
+"""What runs on a cluster, and what keeps it so, each with options."""
+
 BASE_IMAGE = f"registry.example/python@{digest('b')}"
 OPTIONS = replace(
     _fleet(
@@ -133,6 +157,7 @@ SCENARIOS = {
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
+    "cluster": CLUSTER,
     "options": OPTIONS,
 }
 

@@ -194,4 +194,4 @@ def test_a_thousand_cohorts_compile_each_template_once(monkeypatch: pytest.Monke
     assert len(list(bundles.bundles)) == 80
     paths = sum("{" in file.path for target in targets.values() for file in target.files)
     templates = sum(len({file.template for file in target.files}) for target in targets.values())
-    assert compiled == paths + templates + 3  # names.j2 and twice probe.j2, which others import
+    assert compiled == paths + templates + 4  # names.j2, registry.j2 and twice probe.j2, which others import

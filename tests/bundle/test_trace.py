@@ -25,7 +25,7 @@ def traced(workspace: Path, fleet: Fleet, target: str, name: str) -> list[Traced
     artifacts = artifacts_of()
     targets, _ = check_targets(workspace, [fleet])
     estimates, _ = check([fleet], artifacts)
-    context = cohort_context(fleet, fleet.cohorts[0], artifacts, estimates[0])
+    context = cohort_context(fleet, fleet.cohorts[0], artifacts, estimates[0], "shops/pi")
     use = next(use for use in fleet.targets if use.name == target)
     context["target"] = Use.of(targets[target], use).facts()
     made = maker(targets[target], context, name)
