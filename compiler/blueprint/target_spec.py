@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compiler.blueprint.scalars import RelativePath
+from compiler.blueprint.scalars import EngineVersion, OptionName, OptionValue, RelativePath
 from compiler.blueprint.spec import Spec
 
 
@@ -18,6 +18,28 @@ class TargetFileSpec(Spec):
     per: Annotated[Literal["run"] | None, Field(description="`run`: one file for each run of the cohort.")] = None
 
 
+class OptionSpec(Spec):
+    """A value that a fleet can give the target; templates see it as `target.options.NAME`."""
+
+    type: Annotated[
+        Literal["text", "integer", "boolean", "image", "list"],
+        Field(description="`image`: a reference by digest; `list`: a list of texts."),
+    ]
+    description: Annotated[str, Field(min_length=1, description="What it is for, in one line.")]
+    default: Annotated[OptionValue | None, Field(description="Without one, and without a value, it is `none`.")] = None
+    required: Annotated[bool, Field(description="Whether every fleet has to give a value.")] = False
+    pattern: Annotated[
+        str | None, Field(description="A regular expression that a text, or each text of a list, matches as a whole.")
+    ] = None
+
+
+class NeededVersionsSpec(Spec):
+    """The oldest versions that the target works with, where a device class says its own."""
+
+    systemd: Annotated[int | None, Field(ge=240, description="Of systemd.")] = None
+    podman: Annotated[EngineVersion | None, Field(description="Of podman, in quotes.")] = None
+
+
 class TargetSpec(Spec):
     """An output target: the files of its bundles, and what it needs to know of a run."""
 
@@ -25,4 +47,8 @@ class TargetSpec(Spec):
     needs: list[Literal["image", "command"]] = Field(
         default_factory=list, description="What `serve` of every run must have for this target."
     )
+    versions: Annotated[NeededVersionsSpec, Field(description="What devices must have at least.")] = (
+        NeededVersionsSpec.model_construct()
+    )
+    options: Annotated[dict[OptionName, OptionSpec], Field(description="What a fleet can set, by name.")] = {}
     files: Annotated[list[TargetFileSpec], Field(min_length=1, description="The files of a bundle.")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
+from compiler.base.units import parse_version
 from compiler.blueprint.scalars import VARIABLE
 from compiler.bundle.index import DEVICES, SHARDS
 from compiler.bundle.targets import Target, find_targets
@@ -29,6 +30,7 @@ def check_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, T
         diagnostics += _clashes(fleet)
         needs = [(use, need) for use in fleet.targets if use.name in targets for need in targets[use.name].needs]
         for cohort in fleet.cohorts:
+            diagnostics += _versions(cohort, [(use, targets[use.name]) for use in fleet.targets if use.name in targets])
             for run in cohort.runs:
                 diagnostics += _environment(cohort, run)
                 if run.command:
@@ -56,6 +58,23 @@ def _clashes(fleet: Fleet) -> list[Diagnostic]:
             help = "Give the device class another name."
             diagnostics.append(Diagnostic(Code.OUTPUT_CLASH, message, cohort.device_class.place or fleet.place, help))
     return diagnostics
+
+
+def _versions(cohort: Cohort, uses: Iterable[tuple[TargetUse, Target]]) -> Iterator[Diagnostic]:
+    """Programs of the device class that are older than a target can work with."""
+    hardware = cohort.device_class
+    for use, target in uses:
+        for program, oldest in target.versions:
+            has = getattr(hardware, program)
+            if has is not None and _order(has) < _order(oldest):
+                message = f"`{hardware.name}` has {program} {has}, and target `{use.name}` needs {oldest} or later."
+                help = f"Say what your devices have: `{program}:` of the class. Or leave the target out."
+                related = ((hardware.place, "the device class is declared here"),) if hardware.place else ()
+                yield Diagnostic(Code.TARGET_NEEDS, message, use.place, help, related)
+
+
+def _order(version: int | str) -> tuple[int, ...]:
+    return (version,) if isinstance(version, int) else parse_version(version)
 
 
 def _needs(cohort: Cohort, run: Run, needs: Iterable[tuple[TargetUse, str]]) -> list[Diagnostic]:

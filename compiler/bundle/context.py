@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from compiler.artifact.artifact import Artifact, Artifacts
+from compiler.base.units import parse_version
 from compiler.bundle.commands import arguments_of, command_of, limits_of
 from compiler.fit.check import Estimate, RunEstimate
 from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Run, Runtime
@@ -55,6 +56,8 @@ class ClassFacts:
     reserved_storage: int
     accelerators: tuple[str, ...]
     systemd: int | None
+    podman: tuple[int, int] | None
+    """`(5, 4)`, to be compared with another such pair."""
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -136,6 +139,8 @@ class RunFacts:
 class TargetFacts:
     name: str
     description: str
+    options: Mapping[str, Any]
+    """What `target.yaml` declares, with the fleet's values; None where neither gives one. Lists are tuples."""
 
 
 FACTS: tuple[type, ...] = (
@@ -196,6 +201,7 @@ def _device_class(hardware: DeviceClass) -> ClassFacts:
         reserved_storage=hardware.reserved_storage,
         accelerators=hardware.accelerators,
         systemd=hardware.systemd,
+        podman=parse_version(hardware.podman) if hardware.podman else None,
     )
 
 

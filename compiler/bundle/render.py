@@ -20,7 +20,7 @@ from compiler.bundle.fingerprint import Fingerprints
 from compiler.bundle.index import device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS, artifacts_json, golden_json, sums
 from compiler.bundle.serving import SERVE, serve_json
-from compiler.bundle.targets import Target, TargetFile
+from compiler.bundle.targets import Target, TargetFile, Use
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Cohort, Fleet
 
@@ -69,7 +69,7 @@ class _Drafts:
         prints = Fingerprints(self.artifacts)
         for fleet in self.fleets:
             shared = prints.of_fleet(fleet)
-            uses = [self.rendering.targets[use.name] for use in fleet.targets]
+            uses = [Use.of(self.rendering.targets[use.name], use) for use in fleet.targets]
             for cohort in fleet.cohorts:
                 if not cohort.runs:
                     continue
@@ -77,10 +77,11 @@ class _Drafts:
                 seen = prints.of_cohort(shared, cohort, estimate)
                 folder = cohort_folder(fleet.name, cohort.name, self.levels[fleet.name])
                 context = _Context(fleet, cohort, self.artifacts, estimate)
-                for target in uses:
-                    fingerprint = prints.of_bundle(seen, target)
-                    files = partial(self.rendering.bundle, target, context)
-                    yield Bundle(fleet.name, cohort.name, target.name, f"{folder}/{target.name}", fingerprint, files)
+                for use in uses:
+                    name = use.target.name
+                    fingerprint = prints.of_bundle(seen, use)
+                    files = partial(self.rendering.bundle, use, context)
+                    yield Bundle(fleet.name, cohort.name, name, f"{folder}/{name}", fingerprint, files)
 
 
 @dataclass(slots=True)
@@ -110,18 +111,16 @@ class _Rendering:
     _compiled: dict[str, list[CompiledFile]] = field(default_factory=dict)
     _own: dict[tuple[tuple[str, str], ...], tuple[dict[str, bytes], dict[str, str]]] = field(default_factory=dict)
 
-    def bundle(self, target: Target, context: _Context) -> dict[str, bytes]:
+    def bundle(self, use: Use, context: _Context) -> dict[str, bytes]:
         """Every file of one bundle."""
-        from compiler.bundle.context import TargetFacts
-
         names = context.get()
-        seen = {**names, "target": TargetFacts(target.name, target.description)}
+        seen = {**names, "target": use.facts()}
         each = [{**seen, "run": run} for run in names["runs"]]
         own, digests = self._own_files(names["runs"], context.artifacts)
         files = dict(own)
         if (serve := serve_json(names["runs"], names["fleet"], names["cohort"].device_class)) is not None:
             files[SERVE] = serve
-        compiled = self._of(target)
+        compiled = self._of(use.target)
         for file in list(compiled):
             if findings := _add(file, each if file.file.per_run else [seen], files):
                 compiled.remove(file)

@@ -12,12 +12,12 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Source
 from compiler.bundle.bundles import FOLDER, levels_for
-from compiler.bundle.context import TargetFacts, cohort_context
+from compiler.bundle.context import cohort_context
 from compiler.bundle.index import DEVICES, device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS
 from compiler.bundle.render import render
 from compiler.bundle.serving import SERVE
-from compiler.bundle.targets import Target, inside
+from compiler.bundle.targets import Target, Use, inside
 from compiler.bundle.trace import Fact, TracedLine, TracingEnvironment, maker
 from compiler.fit.check import Estimate, check
 from compiler.fleet.catalogue import declared
@@ -175,7 +175,8 @@ def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, text: str) -> 
         return
     assert scene.target is not None
     context = cohort_context(scene.fleet, scene.cohort, scene.artifacts, estimate)
-    context["target"] = TargetFacts(scene.target.name, scene.target.description)
+    use = next(use for use in scene.fleet.targets if use.name == scene.target.name)
+    context["target"] = Use.of(scene.target, use).facts()
     if made := maker(scene.target, context, name):
         lines = TracingEnvironment(scene.target).trace(*made)
         yield from (_traced(scene, scene.target, number, line) for number, line in enumerate(lines, start=1))

@@ -10,6 +10,7 @@ from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.base.spelling import camel
 from compiler.blueprint.blueprint import Blueprint
 from compiler.bundle.context import artifact_folder
+from compiler.bundle.options import option_values
 from compiler.bundle.targets import DEFINITION, Target
 from compiler.fit.check import RunEstimate
 from compiler.fleet.graph import Cohort, Fleet, Run, Setting
@@ -76,7 +77,7 @@ class ShownValues:
         if kind == "cohort" and rest:
             return [self._cohort(rest)]
         if kind == "target" and rest:
-            return [self._target(rest[0])]
+            return [self._target(*rest)]
         return []
 
     @property
@@ -201,10 +202,20 @@ class ShownValues:
             if setting.place and setting.overrode:
                 yield Ground(f"and after the overlays that set its values, here `{key}`", str(setting.place))
 
-    def _target(self, field: str) -> ShownValue:
+    def _target(self, field: str, *rest: str) -> ShownValue:
         assert self.target is not None
-        if field == "name":
-            use = next(use for use in self.fleet.targets if use.name == self.target.name)
-            return self._one("target.name", f"fleets.{self.fleet.name}.targets", Setting(use.name, use.place))
+        use = next(use for use in self.fleet.targets if use.name == self.target.name)
+        path = f"fleets.{self.fleet.name}.targets"
         ground = Ground("what the target's definition says", f"{self.target.label}/{DEFINITION}")
-        return self._one("target.description", None, Setting(self.target.description, None), [ground])
+        if field == "name":
+            return self._one("target.name", path, Setting(use.name, use.place))
+        if field == "description":
+            return self._one("target.description", None, Setting(self.target.description, None), [ground])
+        values = option_values(self.target.options, use)
+        if not rest:
+            return self._one("target.options", path, Setting(values, use.place))
+        name, fact = rest[0], f"target.options.{rest[0]}"
+        given = next((option for option in use.options if option.name == name), None)
+        if given is not None:
+            return self._one(fact, path, Setting(given.value, given.place))
+        return self._one(fact, path, Setting(values[name], None), [ground])

@@ -12,7 +12,7 @@ from compiler.fleet.graph import Fleet, Run, Runtime, TargetUse
 from tests.conftest import REPOSITORY
 from tests.values import CLASS, COHORT, DEVICE, FLEET, MIB, PLACE, PRIVACY, RUN, artifacts_of, digest
 
-TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "compose", "kubernetes"))
+TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "container", "quadlet", "kubernetes"))
 SERVED = replace(RUN, image=f"registry.example/slm-server@{digest('f')}", command=("/usr/lib/slmc/slm-server",))
 
 RUNTIME = Runtime(

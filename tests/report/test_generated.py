@@ -85,7 +85,7 @@ def test_computed_memory_limit_adds_up(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_golden_answers_say_whose_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    file = "deploy/shops/office-n100/compose/golden.json"
+    file = "deploy/shops/office-n100/container/golden.json"
     lock = json.loads((HELLO / "slmc.lock").read_text(encoding="utf-8"))["artifacts"]["pydoc-1.0.0-int8-fast"]
     found = {
         value["fact"]: value["value"] for line in _asked(file, capsys)["lines"] for value in line.get("values", [])

@@ -20,7 +20,7 @@ from compiler.fleet.graph import Fleet
 from tests.bundle.scenarios import EGRESS_ALLOWED, NASTY, NASTY_COMMAND, PLAIN, VARIABLES, files_of
 from tests.conftest import REPOSITORY
 from tests.targets.machine import Machine, booted
-from tests.targets.test_compose import DEVICE_TEXT
+from tests.targets.test_container import DEVICE_TEXT
 from tests.tools import put
 from tests.values import CLASS, MIB
 

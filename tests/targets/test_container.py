@@ -31,14 +31,14 @@ def config(data: bytes, folder: Path, *words: str) -> subprocess.CompletedProces
 
 def read_back(name: str, folder: Path) -> Any:
     """The project as docker-compose resolves it."""
-    done = config(files_of(SCENARIOS[name], "compose")[FILE], folder, "--format=json")
+    done = config(files_of(SCENARIOS[name], "container")[FILE], folder, "--format=json")
     assert accepted(done), done.stderr
     return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_config_accepts(name: str, tmp_path: Path) -> None:
-    done = config(files_of(SCENARIOS[name], "compose")[FILE], tmp_path, "-q")
+    done = config(files_of(SCENARIOS[name], "container")[FILE], tmp_path, "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -53,7 +53,7 @@ def test_config_accepts(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_config_refuses_a_broken_file(written: bytes, broken: bytes, tmp_path: Path) -> None:
-    data = files_of(SCENARIOS["plain"], "compose")[FILE]
+    data = files_of(SCENARIOS["plain"], "container")[FILE]
     assert written in data
     assert not accepted(config(data.replace(written, broken), tmp_path, "-q"))
 
@@ -72,7 +72,7 @@ def test_variables_of_a_device_join_those_of_the_run(tmp_path: Path) -> None:
 
 def test_yaml_1_1_and_1_2_readers_agree() -> None:
     for name in SCENARIOS:
-        text = files_of(SCENARIOS[name], "compose")[FILE].decode()
+        text = files_of(SCENARIOS[name], "container")[FILE].decode()
         assert yaml.safe_load(text) == YAML(typ="safe", pure=True).load(StringIO(text))
 
 
