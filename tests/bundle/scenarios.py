@@ -8,7 +8,7 @@ from compiler.bundle.bundles import Bundles, levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
-from compiler.fleet.graph import Fleet, Run, Runtime, TargetUse
+from compiler.fleet.graph import Fleet, Run, Runtime, TargetOption, TargetUse
 from tests.conftest import REPOSITORY
 from tests.values import CLASS, COHORT, DEVICE, FLEET, MIB, PLACE, PRIVACY, RUN, artifacts_of, digest
 
@@ -109,6 +109,22 @@ OWN_RUNTIME = _fleet(
     replace(SERVED, name="other", port=8081),
 )
 
+GREENGRASS = (
+    TargetOption("artifacts", "s3://shops-models/slmc", PLACE, PLACE),
+    TargetOption("thingGroups", "arn:aws:iot:eu-central-1:123456789012:thinggroup/", PLACE, PLACE),
+)
+VENDORS = (
+    TargetUse("azure-iot-edge", PLACE),
+    TargetUse("flightctl", PLACE),
+    TargetUse("greengrass", PLACE, GREENGRASS),
+)
+
+
+def for_vendors(fleet: Fleet) -> Fleet:
+    """The fleet with the targets for vendors' clouds and no others."""
+    return replace(fleet, targets=VENDORS)
+
+
 SCENARIOS = {
     "plain": PLAIN,
     "two-runs-amd64": TWO_RUNS,
@@ -118,6 +134,8 @@ SCENARIOS = {
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
+    "vendors": for_vendors(OWN_RUNTIME),
+    "vendors-egress-allowed": for_vendors(replace(EGRESS_ALLOWED, variables=("SHOP_NAME", "TILL_SERIAL"))),
 }
 
 
