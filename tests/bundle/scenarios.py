@@ -109,21 +109,20 @@ OWN_RUNTIME = _fleet(
     replace(SERVED, name="other", port=8081),
 )
 
-GREENGRASS = (
-    TargetOption("artifacts", "s3://shops-models/slmc", PLACE, PLACE),
-    TargetOption("thingGroups", "arn:aws:iot:eu-central-1:123456789012:thinggroup/", PLACE, PLACE),
+BASE_IMAGE = f"registry.example/python@{digest('b')}"
+OPTIONS = replace(
+    _fleet(
+        replace(RUN, image=SERVED.image, command=None, runtime=RUNTIME, threads=2),
+        device_class=replace(CLASS, name="mini", arch="amd64", cores=None, systemd=257, podman="5.4"),
+    ),
+    targets=(
+        TargetUse("systemd", PLACE),
+        TargetUse("kubernetes", PLACE),
+        TargetUse("container", PLACE, (TargetOption("baseImage", BASE_IMAGE, PLACE, PLACE),)),
+        TargetUse("quadlet", PLACE),
+    ),
 )
-VENDORS = (
-    TargetUse("azure-iot-edge", PLACE),
-    TargetUse("flightctl", PLACE),
-    TargetUse("greengrass", PLACE, GREENGRASS),
-)
-
-
-def for_vendors(fleet: Fleet) -> Fleet:
-    """The fleet with the targets for vendors' clouds and no others."""
-    return replace(fleet, targets=VENDORS)
-
+"""A fleet that says on what to build the image, for devices with new programs."""
 
 SCENARIOS = {
     "plain": PLAIN,
@@ -134,8 +133,7 @@ SCENARIOS = {
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
-    "vendors": for_vendors(OWN_RUNTIME),
-    "vendors-egress-allowed": for_vendors(replace(EGRESS_ALLOWED, variables=("SHOP_NAME", "TILL_SERIAL"))),
+    "options": OPTIONS,
 }
 
 

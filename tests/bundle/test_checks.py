@@ -80,5 +80,6 @@ def test_many_cohorts_with_one_mistake_give_one_diagnostic() -> None:
     diagnostics = found(replace(PLAIN, cohorts=cohorts))
     assert [(diagnostic.code, diagnostic.message) for diagnostic in diagnostics] == [
         (Code.TARGET_NEEDS, "Run `chat` has no `serve.image`, and target `container` needs one."),
+        (Code.TARGET_NEEDS, "Run `chat` has no `serve.image`, and target `quadlet` needs one."),
         (Code.TARGET_NEEDS, "Run `chat` has no `serve.image`, and target `kubernetes` needs one."),
     ]

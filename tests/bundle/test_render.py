@@ -189,9 +189,9 @@ def test_a_thousand_cohorts_compile_each_template_once(monkeypatch: pytest.Monke
     targets, _ = check_targets(REPOSITORY, [many])
     artifacts = artifacts_of()
     bundles = render(targets, [many], artifacts, check([many], artifacts)[0], {"shops": 0})
-    assert len(bundles.files()) > 60
+    assert len(bundles.files()) > 80
     assert bundles.diagnostics == []
-    assert len(list(bundles.bundles)) == 60
+    assert len(list(bundles.bundles)) == 80
     paths = sum("{" in file.path for target in targets.values() for file in target.files)
     templates = sum(len({file.template for file in target.files}) for target in targets.values())
-    assert compiled == paths + templates + 1  # names.j2, which others import
+    assert compiled == paths + templates + 3  # names.j2 and twice probe.j2, which others import

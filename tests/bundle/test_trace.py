@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from compiler.bundle.checks import check_targets
-from compiler.bundle.context import TargetFacts, cohort_context
+from compiler.bundle.context import cohort_context
+from compiler.bundle.targets import Use
 from compiler.bundle.trace import TracedLine, TracingEnvironment, maker
 from compiler.fit.check import check
 from compiler.fleet.graph import Fleet
@@ -25,7 +26,8 @@ def traced(workspace: Path, fleet: Fleet, target: str, name: str) -> list[Traced
     targets, _ = check_targets(workspace, [fleet])
     estimates, _ = check([fleet], artifacts)
     context = cohort_context(fleet, fleet.cohorts[0], artifacts, estimates[0])
-    context["target"] = TargetFacts(target, targets[target].description)
+    use = next(use for use in fleet.targets if use.name == target)
+    context["target"] = Use.of(targets[target], use).facts()
     made = maker(targets[target], context, name)
     assert made is not None
     return TracingEnvironment(targets[target]).trace(*made)

@@ -84,7 +84,7 @@ def test_each_container_is_confined(tmp_path: Path) -> None:
             assert (service["read_only"], service["cap_drop"], service["user"]) == (True, ["ALL"], "65532:65532")
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert int(service["mem_limit"]) == int(service["memswap_limit"]) > 0
-            assert [volume["read_only"] for volume in service["volumes"]] == [True]
+            assert {volume["read_only"] for volume in service["volumes"]} == {True}
 
 
 def test_network_is_internal_and_unpublished_unless_egress_is_allowed(tmp_path: Path) -> None:
