@@ -1,0 +1,28 @@
+"""Schemas that are not slmc's to ship: a folder of them, named by SLMC_SCHEMAS, or the test is skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema.validators import validator_for
+
+
+def schema(name: str) -> Any:
+    """The JSON schema `name` of the folder."""
+    folder = os.environ.get("SLMC_SCHEMAS")
+    if not folder:
+        pytest.skip(f"SLMC_SCHEMAS names no folder with {name}")
+    path = Path(folder) / name
+    if not path.is_file():
+        pytest.skip(f"the folder that SLMC_SCHEMAS names has no {name}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def faults(schema: Any, value: Any) -> list[str]:
+    """What the schema finds wrong, as `path: message`."""
+    validator = validator_for(schema)(schema)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
