@@ -153,9 +153,7 @@ class _Rendering:
         return self._compiled[target.name]
 
 
-def _add(
-    compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str, bytes], use: Use
-) -> list[Diagnostic]:
+def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str, bytes], use: Use) -> list[Diagnostic]:
     """Render one entry of a target into `files`: one file for each of the contexts, or none."""
     from compiler.bundle.templates import Broken
 

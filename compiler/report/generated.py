@@ -153,9 +153,7 @@ def remark(on_disk: Path, name: str, given: bytes) -> str:
     return "" if same else f"`{name}` is another now: this is about what `slmc compile` would write."
 
 
-def _of_bundle(
-    scene: ShownValues, estimate: Estimate, name: str, files: Mapping[str, bytes]
-) -> Iterator[Explained]:
+def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, files: Mapping[str, bytes]) -> Iterator[Explained]:
     """Every line of the file `name` of a bundle with these files."""
     text = files[name].decode()
     if name == SUMS:

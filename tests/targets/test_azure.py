@@ -177,5 +177,5 @@ def test_a_layer_for_which_a_twin_has_no_room_is_refused() -> None:
         fleet.targets[0].place,
     )
     assert [(str(place).rpartition("/")[2], note) for place, note in found.related] == [
-        ("target.yaml:22:12", "the limit is declared here")
+        ("target.yaml:20:12", "the limit is declared here")
     ]

@@ -140,7 +140,9 @@ def test_nothing_is_a_placeholder_of_flight_control() -> None:
     """It would put a label's value, or refuse the fleet."""
     for name in VENDORS:
         assert "{{" not in text(name)
-    odd = Golden("text-generation", 0.1, (Answer("{{ .metadata.name }} {{{{", "{{", (1,), (1, 2, 3), (-0.5, -1.0, -2.0)),))
+    odd = Golden(
+        "text-generation", 0.1, (Answer("{{ .metadata.name }} {{{{", "{{", (1,), (1, 2, 3), (-0.5, -1.0, -2.0)),)
+    )
     fleets = [of_vendors(OWN_RUNTIME, TARGETS[1:2])]
     targets, _ = check_targets(REPOSITORY, fleets)
     artifacts = artifacts_of(golden=odd)

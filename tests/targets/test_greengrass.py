@@ -21,7 +21,7 @@ from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
 from compiler.fleet.graph import Fleet
-from tests.bundle.scenarios import NASTY, NASTY_COMMAND, NASTY_STRINGS, OWN_RUNTIME, PLAIN, files_of
+from tests.bundle.scenarios import NASTY, NASTY_COMMAND, NASTY_STRINGS, OWN_RUNTIME, PLAIN
 from tests.bundle.vendor_scenarios import GREENGRASS, VENDORS, of_vendors, vendor_files
 from tests.conftest import REPOSITORY
 from tests.targets.third_party import faults, schema
@@ -177,7 +177,7 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in release.iterdir()} == {
         "golden.json": files["golden.json"],
         "serve.json": files["serve.json"],
-        "SHA256SUMS": f"{hexes(files['golden.json'])}  golden.json\n{hexes(files['serve.json'])}  serve.json\n".encode(),
+        "SHA256SUMS": "".join(f"{hexes(files[name])}  {name}\n" for name in ("golden.json", "serve.json")).encode(),
     }
     assert release.name == hexes((release / "SHA256SUMS").read_bytes())
     assert device.script("Recover").returncode == 0
@@ -233,4 +233,7 @@ def test_nft_takes_the_rules_that_deny_egress(tmp_path: Path) -> None:
     assert 'meta skuid "root" oifname != "lo" counter reject' in device.rules.read_text()
     done = run("unshare", "-n", "nft", "-c", "-f", device.rules)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "nft" not in recipe(vendor_files("egress-allowed", "greengrass"))["Manifests"][0]["Lifecycle"]["Install"]["Script"]
+    assert (
+        "nft"
+        not in recipe(vendor_files("egress-allowed", "greengrass"))["Manifests"][0]["Lifecycle"]["Install"]["Script"]
+    )
