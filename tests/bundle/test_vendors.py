@@ -10,7 +10,7 @@ import pytest
 from compiler.bundle.bundles import Bundle
 from tests.bundle.scenarios import rendered
 from tests.bundle.test_trace import traced
-from tests.bundle.vendor_scenarios import VENDORS
+from tests.bundle.vendor_scenarios import VENDORS, vendor_files
 from tests.conftest import REPOSITORY
 from tests.tree import tree
 
@@ -44,6 +44,28 @@ def test_traced_lines_are_the_rendered_ones(name: str) -> None:
         for path in bundle.files.keys() - set(_OWN):
             lines = traced(REPOSITORY, VENDORS[name], bundle.target, path)
             assert [line.text for line in lines] == bundle.files[path].decode().removesuffix("\n").split("\n")
+
+
+@pytest.mark.parametrize("target", ["azure-iot-edge", "flightctl"])
+def test_what_the_agent_reads_is_as_for_systemd(target: str) -> None:
+    """A target has no file of another one, so these are copies."""
+    for name in ("artifacts.tsv.j2", "sync.service.j2", "sync.timer.j2"):
+        one, other = ((REPOSITORY / "targets" / folder / name).read_bytes() for folder in ("systemd", target))
+        assert one == other
+
+
+@pytest.mark.parametrize("target", ["azure-iot-edge", "flightctl"])
+@pytest.mark.parametrize("name", VENDORS)
+def test_the_agent_is_told_of_every_unit(name: str, target: str) -> None:
+    files = vendor_files(name, target)
+    installed = [line.split("\t") for line in files["install.tsv"].decode().splitlines()]
+    units = {path for path in files if path.endswith((".service", ".timer"))}
+    assert {source for source, _, _ in installed} == units
+    assert {destination for _, destination, _ in installed} == {f"/etc/systemd/system/{unit}" for unit in units}
+    started = [line.split("\t")[:2] for line in files["units.tsv"].decode().splitlines()]
+    guards = [["slmc-network.service", "guard"]] if "slmc-network.service" in units else []
+    assert started == [*guards, ["slmc-sync.timer", "timer"]]
+    assert ("slmc-network.service" in units) == (target == "azure-iot-edge" and name != "egress-allowed")
 
 
 @pytest.mark.parametrize("name", VENDORS)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from tests.bundle.scenarios import EGRESS_ALLOWED, NASTY, OWN_RUNTIME, SERVED, f
 from tests.bundle.vendor_scenarios import OPTIONS, TARGETS, VENDORS, of_vendors, vendor_files
 from tests.conftest import REPOSITORY
 from tests.targets.third_party import faults, schema
+from tests.tools import run
 from tests.values import artifacts_of
 
 TWIN = 32 * 1024
@@ -127,6 +132,23 @@ def test_without_egress_a_run_is_in_the_internal_network_alone() -> None:
     assert given["HostConfig"]["PortBindings"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}
     assert "NetworkMode" not in given["HostConfig"]
     assert "NetworkingConfig" not in given
+
+
+def test_the_internal_network_is_made_once(tmp_path: Path) -> None:
+    """By sh, as systemd would start it, with a Docker that knows what it was asked for."""
+    unit = tmp_path / "slmc-network.service"
+    unit.write_bytes(vendor_files("own-runtime", "azure-iot-edge")[unit.name])
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), flags=re.MULTILINE)
+    words = shlex.split(line.replace("$$", "$"))
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\ncd {tmp_path}\n[ "$2" = create ] && echo "$@" >>made\ntest -f made\n')
+    docker.chmod(0o755)
+    for _ in range(2):
+        subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True)
+    assert (tmp_path / "made").read_text() == "network create --internal slmc-internal\n"
+    (tmp_path / "docker.service").write_text("[Service]\nExecStart=/bin/true\n")
+    done = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit, tmp_path / "docker.service")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_slmcs_own_runtime_is_told_of_its_bundle() -> None:

@@ -160,10 +160,3 @@ def test_options_of_the_rollout() -> None:
         "updateSchedule": {"at": "0 2 * * 1-5", "timeZone": "UTC", "startGraceDuration": "1h"}
     }
     assert "updatePolicy" not in spec(fleet("own-runtime"))
-
-
-@pytest.mark.parametrize("target", ["azure-iot-edge", "flightctl"])
-def test_artifacts_are_named_as_for_systemd(target: str) -> None:
-    """A target has no file of another one, so these are copies."""
-    one, other = ((REPOSITORY / "targets" / name / "artifacts.tsv.j2").read_bytes() for name in ("systemd", target))
-    assert one == other
