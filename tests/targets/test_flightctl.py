@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 from hashlib import sha256
@@ -22,6 +21,7 @@ from tests.bundle.scenarios import NASTY, OWN_RUNTIME
 from tests.bundle.vendor_scenarios import TARGETS, VENDORS, of_vendors, vendor_files
 from tests.conftest import REPOSITORY
 from tests.targets.test_quadlet import command, units
+from tests.targets.third_party import package
 from tests.values import artifacts_of
 
 
@@ -45,7 +45,7 @@ def unit_files(document: Any) -> dict[str, bytes]:
 
 def accepted(document: Any) -> bool:
     """Whether the API's models, which know more kinds of application than they can tell apart, know every value."""
-    pytest.importorskip("flightctl")
+    models = package("flightctl.models")
     document = json.loads(json.dumps(document))
     applications = spec(document).pop("applications")
     pairs = [("Fleet", document)]
@@ -53,13 +53,9 @@ def accepted(document: Any) -> bool:
         inline = {"inline": application.pop("inline")}
         pairs += [("InlineApplicationProviderSpec", inline), ("ApplicationProviderBase", application)]
     try:
-        return all(_model(kind).from_dict(value).to_dict() == value for kind, value in pairs)
+        return all(getattr(models, kind).from_dict(value).to_dict() == value for kind, value in pairs)
     except ValueError:  # pydantic's errors are such
         return False
-
-
-def _model(kind: str) -> Any:
-    return getattr(importlib.import_module("flightctl.models"), kind)
 
 
 @pytest.mark.parametrize("name", VENDORS)

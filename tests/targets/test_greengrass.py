@@ -24,7 +24,7 @@ from compiler.fleet.graph import Fleet
 from tests.bundle.scenarios import NASTY, NASTY_COMMAND, NASTY_STRINGS, OWN_RUNTIME, PLAIN
 from tests.bundle.vendor_scenarios import GREENGRASS, VENDORS, of_vendors, vendor_files
 from tests.conftest import REPOSITORY
-from tests.targets.third_party import faults, schema
+from tests.targets.third_party import faults, package, schema
 from tests.tools import need_root, run
 from tests.values import artifacts_of
 
@@ -66,8 +66,8 @@ def recipes() -> list[bytes]:
 
 def report(parameters: Any) -> str:
     """What botocore would say before it sent the call."""
-    session = pytest.importorskip("botocore.session").get_session()
-    validate = pytest.importorskip("botocore.validate")
+    session = package("botocore.session").get_session()
+    validate = package("botocore.validate")
     shape = session.get_service_model("greengrassv2").operation_model("CreateDeployment").input_shape
     return str(validate.ParamValidator().validate(parameters, shape).generate_report())
 

@@ -1,7 +1,8 @@
-"""Schemas that are not slmc's to ship: a folder of them, named by SLMC_SCHEMAS, or the test is skipped."""
+"""What others make of their own formats: schemas in the folder that SLMC_SCHEMAS names, packages of the `dev` extra."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -10,9 +11,18 @@ from typing import Any
 import pytest
 from jsonschema.validators import validator_for
 
+from tests.tools import absent
+
+
+def package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        absent(f"{name} is not installed")
+
 
 def schema(name: str) -> Any:
-    """The JSON schema `name` of the folder."""
+    """The JSON schema `name` of the folder. It is not slmc's to ship, so the test is skipped without it."""
     folder = os.environ.get("SLMC_SCHEMAS")
     if not folder:
         pytest.skip(f"SLMC_SCHEMAS names no folder with {name}")
