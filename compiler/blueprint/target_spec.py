@@ -16,6 +16,7 @@ class TargetFileSpec(Spec):
     path: Annotated[RelativePath, Field(description="Where it goes in the bundle; may hold Jinja expressions.")]
     template: Annotated[RelativePath, Field(description="Name of the Jinja template in the target's folder.")]
     per: Annotated[Literal["run"] | None, Field(description="`run`: one file for each run of the cohort.")] = None
+    max_bytes: Annotated[int | None, Field(ge=1, description="The largest that its reader takes, in bytes.")] = None
 
 
 class OptionSpec(Spec):

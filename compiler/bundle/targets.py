@@ -34,6 +34,7 @@ class TargetFile:
     template: str
     per_run: bool
     path_place: Span = field(compare=False, repr=False)
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,12 @@ class Use:
 
     target: Target
     values: tuple[tuple[str, Any], ...]
+    place: Span = field(compare=False, repr=False)
+    """Where the fleet names the target."""
 
     @classmethod
     def of(cls, target: Target, use: TargetUse) -> Use:
-        return cls(target, tuple(option_values(target.options, use).items()))
+        return cls(target, tuple(option_values(target.options, use).items()), use.place)
 
     def facts(self) -> TargetFacts:
         from compiler.bundle.context import TargetFacts  # which only rendering needs
@@ -138,7 +141,9 @@ def _load(name: str, folder: Path, label: str) -> tuple[Target | None, list[Diag
     if problems or diagnostics:
         return None, [*diagnostics, *problems]
     files = tuple(
-        TargetFile(entry.path, entry.template, entry.per == "run", document.value(("files", index, "path")))
+        TargetFile(
+            entry.path, entry.template, entry.per == "run", document.value(("files", index, "path")), entry.max_bytes
+        )
         for index, entry in enumerate(spec.files)
     )
     versions = {"podman": spec.versions.podman, "systemd": spec.versions.systemd}

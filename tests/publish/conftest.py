@@ -32,7 +32,9 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     artifacts = {name: _put(store, tmp_path / "in" / name, name, contents) for name, contents in CONTENTS.items()}
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    entries = {name: LockedArtifact(one, digest("5"), MODEL.task, digest("6"), digest("7")) for name, one in artifacts.items()}
+    entries = {
+        name: LockedArtifact(one, digest("5"), MODEL.task, digest("6"), digest("7")) for name, one in artifacts.items()
+    }
     (workspace / text.NAME).write_bytes(text.dump(Lock(artifacts=entries)))
     return Shelf(workspace, store, artifacts)
 
