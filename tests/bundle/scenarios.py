@@ -109,6 +109,39 @@ OWN_RUNTIME = _fleet(
     replace(SERVED, name="other", port=8081),
 )
 
+OBSERVED = replace(
+    _fleet(
+        replace(
+            SERVED,
+            runtime=RUNTIME,
+            objectives=(("errorRate", 0.01), ("latencyP95", 2.0), ("timePerToken", 0.08), ("timeToFirstToken", 0.36)),
+        ),
+        replace(
+            SERVED,
+            name="search.v2",
+            port=8081,
+            model=replace(SERVED.model, task="embeddings"),
+            runtime=replace(RUNTIME, tasks=("embeddings",)),
+            limits=(("queue", 0),),
+            objectives=(("latencyP95", 300.0), ("timePerToken", 0.1)),
+        ),
+        privacy=replace(PRIVACY, telemetry=("latency", "errors", "tokens", "memory")),
+    ),
+    targets=(TargetUse("prometheus", PLACE),),
+)
+"""Every objective, and those of a model that generates no tokens."""
+
+LITTLE_OBSERVED = replace(
+    _fleet(
+        replace(SERVED, runtime=RUNTIME, objectives=(("errorRate", 0.5), ("latencyP95", 2.0))),
+        replace(SERVED, name="foreign", port=8081, runtime=replace(RUNTIME, configuration=None, metrics="/stats")),
+    ),
+    targets=(TargetUse("prometheus", PLACE),),
+)
+"""No telemetry at all, and another runtime."""
+
+UNOBSERVED = replace(PLAIN, targets=(TargetUse("prometheus", PLACE),))
+
 SCENARIOS = {
     "plain": PLAIN,
     "two-runs-amd64": TWO_RUNS,
@@ -118,6 +151,9 @@ SCENARIOS = {
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
+    "observed": OBSERVED,
+    "little-observed": LITTLE_OBSERVED,
+    "unobserved": UNOBSERVED,
 }
 
 
