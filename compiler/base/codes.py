@@ -123,6 +123,7 @@ class Code(Enum):
     BAD_TARGET = "SLM703", "bad-target", _ERROR, "Target definition is wrong"
     TARGET_NEEDS = "SLM704", "target-needs", _ERROR, "Run lacks what the target needs"
     OUTPUT_CLASH = "SLM705", "output-clash", _ERROR, "Two outputs have the same path"
+    UNWATCHED_OBJECTIVE = "SLM707", "unwatched-objective", _WARNING, "Nothing can watch the objective"
 
     # 8xx: lock and committed output
     LOCK_OUTDATED = "SLM801", "lock-outdated", _ERROR, "Lock does not match the blueprint"
