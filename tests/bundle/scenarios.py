@@ -152,10 +152,9 @@ SCENARIOS = {
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
-    "observed": OBSERVED,
-    "little-observed": LITTLE_OBSERVED,
-    "unobserved": UNOBSERVED,
 }
+WATCHED = {"observed": OBSERVED, "little-observed": LITTLE_OBSERVED, "unobserved": UNOBSERVED}
+"""For Prometheus alone."""
 
 
 def rendered(*fleets: Fleet) -> Bundles:

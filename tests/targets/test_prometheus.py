@@ -12,16 +12,16 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tests.bundle.scenarios import SCENARIOS, files_of
+from tests.bundle.scenarios import WATCHED, files_of
 from tests.tools import put, run
 
-OBSERVED = ("observed", "little-observed", "unobserved")
+RULED = ("observed", "little-observed")
 DEVICES = "/etc/prometheus/slmc/shops/pi.json"
 MAIN = 'global: {scrape_interval: 1m}\nscrape_config_files: ["pi/scrape.yml"]\nrule_files: ["pi/rules/*.yml"]\n'
 
 
 def bundle(name: str) -> dict[str, bytes]:
-    return files_of(SCENARIOS[name], "prometheus")
+    return files_of(WATCHED[name], "prometheus")
 
 
 def alerts_of(files: dict[str, bytes], name: str) -> list[str]:
@@ -36,7 +36,7 @@ def outcome(
     return run("promtool", "test", "rules", f"--run=^{alert}", put(files, folder) / f"tests/{name}.yml")
 
 
-@pytest.mark.parametrize("name", OBSERVED)
+@pytest.mark.parametrize("name", WATCHED)
 def test_a_prometheus_that_includes_the_bundle_accepts_it(name: str, tmp_path: Path) -> None:
     targets = [{"targets": ["till-1.shops.example"], "labels": {"device": "till-1"}}]
     put({"prometheus.yml": MAIN.encode(), "devices.json": json.dumps(targets).encode()}, tmp_path)
@@ -49,7 +49,7 @@ def test_a_prometheus_that_includes_the_bundle_accepts_it(name: str, tmp_path: P
     assert read == sorted(Path(path).stem for path in files if path.startswith("rules/"))
 
 
-@pytest.mark.parametrize("name", OBSERVED[:2])
+@pytest.mark.parametrize("name", RULED)
 def test_the_rules_pass_every_lint_and_their_own_tests(name: str, tmp_path: Path) -> None:
     files = bundle(name)
     put(files, tmp_path)
@@ -60,7 +60,7 @@ def test_the_rules_pass_every_lint_and_their_own_tests(name: str, tmp_path: Path
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", OBSERVED[:2])
+@pytest.mark.parametrize("name", RULED)
 def test_each_alert_is_tested_both_ways(name: str) -> None:
     files = bundle(name)
     for path in (path for path in files if path.startswith("tests/")):
@@ -118,7 +118,7 @@ def test_alerts_are_made_for_what_the_telemetry_allows() -> None:
 
 
 def test_no_rule_reads_what_a_scrape_drops() -> None:
-    for name in OBSERVED[:2]:
+    for name in RULED:
         files = bundle(name)
         for job in yaml.safe_load(files["scrape.yml"])["scrape_configs"]:
             relabel = job["metric_relabel_configs"][-1]
@@ -129,7 +129,7 @@ def test_no_rule_reads_what_a_scrape_drops() -> None:
 
 
 def test_yaml_1_1_and_1_2_readers_agree() -> None:
-    for name in OBSERVED:
+    for name in WATCHED:
         for path, data in bundle(name).items():
             if path.endswith(".yml"):
                 text = data.decode()
