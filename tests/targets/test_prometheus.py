@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from io import StringIO
@@ -13,6 +14,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from tests.bundle.scenarios import WATCHED, files_of
+from tests.conftest import REPOSITORY
 from tests.tools import put, run
 
 RULED = ("observed", "little-observed")
@@ -134,3 +136,28 @@ def test_yaml_1_1_and_1_2_readers_agree() -> None:
             if path.endswith(".yml"):
                 text = data.decode()
                 assert yaml.safe_load(text) == YAML(typ="safe", pure=True).load(StringIO(text))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name"), [("observed", "chat"), ("observed", "search.v2"), ("little-observed", "chat")]
+)
+def test_the_runtime_says_what_the_rules_read(
+    scenario: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "runtime"))
+    metrics = pytest.importorskip("slmc_runtime.metrics", reason="slmc's own runtime is not here")
+    config = pytest.importorskip("slmc_runtime.config")
+    files = bundle(scenario)
+    served = config.read_run(put(files, tmp_path), name, {})
+    found = metrics.Metrics("0" * 64, served, {"server": os.getpid()}, (lambda: 0.0, lambda: 0.0))
+    said = found.render(True).decode()
+    names = set(re.findall(r"^(slmc_\w+)", said, re.MULTILINE))
+    rules = files[f"rules/{name}.yml"].decode()
+    assert set(re.findall(r"\b(slmc_\w+)\{", rules)) <= names
+    for metric, bound in re.findall(r'(slmc_\w+_bucket)\{[^}]*le=~"([^"]*)"', rules):
+        bounds = re.findall(rf'^{metric}\{{le="([^"]*)"', said, re.MULTILINE)
+        assert len([text for text in bounds if re.fullmatch(bound, text)]) == 1, (metric, bound, bounds)
+    jobs = yaml.safe_load(files["scrape.yml"])["scrape_configs"]
+    (job,) = [job for job in jobs if job["job_name"].endswith(f"/{name}")]
+    kept = job["metric_relabel_configs"][0]["regex"]
+    assert {metric for metric in names if not re.fullmatch(kept, metric)} == set()
