@@ -123,7 +123,7 @@ def test_no_rule_reads_what_a_scrape_drops() -> None:
     for name in RULED:
         files = bundle(name)
         for job in yaml.safe_load(files["scrape.yml"])["scrape_configs"]:
-            relabel = job["metric_relabel_configs"][-1]
+            relabel = job["metric_relabel_configs"][0]
             kept = re.compile(relabel["regex"]) if relabel["action"] == "keep" else re.compile("none")
             rules = files[f"rules/{job['job_name'].rpartition('/')[2]}.yml"].decode()
             read = set(re.findall(r"\b(slmc_\w+)\{", rules))
