@@ -126,6 +126,7 @@ class Code(Enum):
     TARGET_NEEDS = "SLM704", "target-needs", _ERROR, "Target's needs are not met"
     OUTPUT_CLASH = "SLM705", "output-clash", _ERROR, "Two outputs have the same path"
     FILE_TOO_LARGE = "SLM706", "file-too-large", _ERROR, "File is larger than its reader takes"
+    UNWATCHED_OBJECTIVE = "SLM707", "unwatched-objective", _WARNING, "Nothing can watch the objective"
 
     # 8xx: lock and committed output
     LOCK_OUTDATED = "SLM801", "lock-outdated", _ERROR, "Lock does not match the blueprint"

@@ -18,6 +18,7 @@ from compiler.fleet.columns import is_reserved
 from compiler.fleet.graph import Cohort, Fleet, Run, TargetUse
 
 _VARIABLE = re.compile(VARIABLE)
+_OF_TOKENS = frozenset({"timeToFirstToken", "timePerToken"})
 _UNUSABLE = re.compile(r"[\0\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """NUL and half surrogate pairs, which no process can be given, and what Kustomize cannot carry even when escaped."""
 
@@ -37,6 +38,8 @@ def check_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, T
                 if run.command:
                     diagnostics += _command(cohort, run)
                 diagnostics += _task(cohort, run)
+                if run.objectives:
+                    diagnostics += _objectives(cohort, run)
                 if needs:
                     diagnostics += _needs(cohort, run, needs)
     return targets, list(dict.fromkeys(diagnostics))
@@ -114,6 +117,29 @@ def _task(cohort: Cohort, run: Run) -> list[Diagnostic]:
     message = f"`{run.runtime.name}` serves {', '.join(run.runtime.tasks)}; `{run.model.id}` is for {run.model.task}."
     place = _place(cohort, run, "serve.runtime")
     return [Diagnostic(Code.BAD_VALUE, message, place, "Name a runtime that serves it.")]
+
+
+def _objectives(cohort: Cohort, run: Run) -> list[Diagnostic]:
+    """Objectives that slmc's own server keeps to itself, or has nothing to measure by."""
+    if run.runtime is None or run.runtime.configuration is None:
+        return []
+    diagnostics = []
+    setting = cohort.provenance.get("privacy.telemetry")
+    for name, _ in run.objectives:
+        related: tuple[tuple[Span, str], ...] = ()
+        kind = "errors" if name == "errorRate" else "latency"
+        if name in _OF_TOKENS and run.model.task != "text-generation":
+            problem, help = f"a model for {run.model.task} generates no tokens", "Use `latencyP95`, or remove it."
+        elif kind not in cohort.privacy.telemetry:
+            problem = f"`privacy.telemetry` has no `{kind}`, so the server does not report it"
+            help = f"Add `{kind}` to `privacy.telemetry`, or remove the objective."
+            related = ((setting.place, "the telemetry is set here"),) if setting and setting.place else ()
+        else:
+            continue
+        message = f"Run `{run.name}` is held to `{name}`, and {problem}."
+        place = _place(cohort, run, f"objectives.{name}")
+        diagnostics.append(Diagnostic(Code.UNWATCHED_OBJECTIVE, message, place, help, related))
+    return diagnostics
 
 
 def _environment(cohort: Cohort, run: Run) -> list[Diagnostic]:

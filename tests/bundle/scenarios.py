@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from compiler.base.codes import Code
 from compiler.bundle.bundles import Bundles, levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
@@ -148,6 +149,39 @@ OPTIONS = replace(
 )
 """A fleet that says on what to build the image, for devices with new programs."""
 
+OBSERVED = replace(
+    _fleet(
+        replace(
+            SERVED,
+            runtime=RUNTIME,
+            objectives=(("errorRate", 0.01), ("latencyP95", 2.0), ("timePerToken", 0.08), ("timeToFirstToken", 0.36)),
+        ),
+        replace(
+            SERVED,
+            name="search.v2",
+            port=8081,
+            model=replace(SERVED.model, task="embeddings"),
+            runtime=replace(RUNTIME, tasks=("embeddings",)),
+            limits=(("queue", 0),),
+            objectives=(("latencyP95", 300.0), ("timePerToken", 0.1)),
+        ),
+        privacy=replace(PRIVACY, telemetry=("latency", "errors", "tokens", "memory")),
+    ),
+    targets=(TargetUse("prometheus", PLACE),),
+)
+"""Every objective, and those of a model that generates no tokens."""
+
+LITTLE_OBSERVED = replace(
+    _fleet(
+        replace(SERVED, runtime=RUNTIME, objectives=(("errorRate", 0.5), ("latencyP95", 2.0))),
+        replace(SERVED, name="foreign", port=8081, runtime=replace(RUNTIME, configuration=None, metrics="/stats")),
+    ),
+    targets=(TargetUse("prometheus", PLACE),),
+)
+"""No telemetry at all, and another runtime."""
+
+UNOBSERVED = replace(PLAIN, targets=(TargetUse("prometheus", PLACE),))
+
 SCENARIOS = {
     "plain": PLAIN,
     "two-runs-amd64": TWO_RUNS,
@@ -160,13 +194,15 @@ SCENARIOS = {
     "cluster": CLUSTER,
     "options": OPTIONS,
 }
+WATCHED = {"observed": OBSERVED, "little-observed": LITTLE_OBSERVED, "unobserved": UNOBSERVED}
+"""For Prometheus alone."""
 
 
 def rendered(*fleets: Fleet) -> Bundles:
-    """The bundles of fleets in which nothing is wrong."""
+    """The bundles of fleets in which nothing is wrong, but for objectives that nothing can watch."""
     artifacts = artifacts_of()
     targets, diagnostics = check_targets(REPOSITORY, fleets)
-    assert diagnostics == []
+    assert {diagnostic.code for diagnostic in diagnostics} <= {Code.UNWATCHED_OBJECTIVE}
     estimates, diagnostics = check(fleets, artifacts)
     assert diagnostics == []
     bundles = render(
