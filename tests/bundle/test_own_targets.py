@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.base.diagnostics import Diagnostic
+from compiler.base.diagnostics import Diagnostic, has_errors
 from compiler.bundle.bundles import Bundles
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
@@ -31,7 +31,7 @@ def write(workspace: Path, name: str, files: dict[str, str]) -> None:
 
 def compiled(workspace: Path, *fleets: Fleet) -> tuple[Bundles, list[Diagnostic]]:
     targets, diagnostics = check_targets(workspace, fleets)
-    assert diagnostics == []
+    assert not has_errors(diagnostics)
     artifacts = artifacts_of()
     bundles = render(targets, fleets, artifacts, check(fleets, artifacts)[0], {fleet.name: 0 for fleet in fleets})
     bundles.files()
