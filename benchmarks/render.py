@@ -214,10 +214,10 @@ def workload(devices: int) -> Workload:
 
 def contexts(work: Workload) -> list[dict[str, Any]]:
     """What the templates see of every cohort, as the bundle stage makes it for a file of a run."""
-    target, found = TargetFacts("bench", "Four files"), []
+    target, found = TargetFacts("bench", "Four files", {}), []
     fleet, artifacts, estimates = work
     for cohort, estimate in zip(fleet.cohorts, estimates, strict=True):
-        context = cohort_context(fleet, cohort, artifacts, estimate) | {"target": target}
+        context = cohort_context(fleet, cohort, artifacts, estimate, cohort.name) | {"target": target}
         found.append(context | {"run": context["runs"][0]})
     return found
 

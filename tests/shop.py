@@ -34,7 +34,7 @@ class Shop:
             for site, threads in sorted(self.overlays.items())
         )
         text = self.text[: self.text.index("    # Other values for some devices")]
-        text = text.replace("[systemd, compose, kubernetes]", f"[{', '.join(self.targets)}]")
+        text = text.replace("[systemd, container, kubernetes]", f"[{', '.join(self.targets)}]")
         columns = "    columns: {limit: runs.counter.memoryLimit, name: device.TILL_NAME}\n"
         whole = text + columns + (f"    overlays:\n{overlays}" if overlays else "")
         blueprint, inventory = self.folder / "hello.slmc.yaml", self.folder / "inventory" / "shops.csv"

@@ -87,9 +87,15 @@ def test_init_writes_a_workspace_once_and_loses_nothing(
     assert tree(tmp_path / "shop") == first | {"hello.slmc.yaml": b"mine"}
 
 
-def test_init_pins_the_version_that_wrote_it(repository: Path) -> None:
-    workflow = (repository / "blueprints/hello/.github/workflows/slmc.yaml").read_text()
-    assert f'pip install "slmc=={compiler.__version__}"' in workflow
+def test_init_writes_the_pipeline_alone_beside_a_blueprint(tmp_path: Path, repository: Path) -> None:
+    assert run(["init", str(tmp_path / "new"), "--ci", "gitlab"]) == 0
+    first = tree(tmp_path / "new")
+    assert ".gitlab-ci.yml" in first
+    assert not [name for name in first if name.startswith(".github/")]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.slmc.yaml").write_text("mine")
+    assert run(["init", str(tmp_path / "mine"), "--ci", "github"]) == 0
+    assert tree(tmp_path / "mine") == {"mine.slmc.yaml": b"mine", **tree(repository / "pipelines" / "github")}
 
 
 def test_validate_json_has_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,11 +68,11 @@ def test_stale_files_go_and_foreign_files_stay(hello: Path) -> None:
     (hello / "deploy" / "NOTES.md").write_text("mine")
     blueprint = hello / "hello.slmc.yaml"
     text = blueprint.read_text()
-    blueprint.write_text(text.replace("targets: [systemd, compose, kubernetes]", "targets: [systemd]"))
+    blueprint.write_text(text.replace("targets: [systemd, container, kubernetes]", "targets: [systemd]"))
     assert run(["compile", str(hello)]) == 0
-    kept = {name for name in first if "/compose/" not in name and "/kubernetes/" not in name}
+    kept = {name for name in first if "/container/" not in name and "/kubernetes/" not in name}
     assert generated(hello).keys() == kept | {"deploy/NOTES.md"}
-    assert not list(hello.rglob("compose"))
+    assert not list(hello.rglob("container"))
 
 
 def test_file_in_the_way_stops_the_compile(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:

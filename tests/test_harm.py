@@ -39,7 +39,7 @@ def _halve(workspace: Path) -> None:
     """An edit that creates, updates and removes files."""
     blueprint = workspace / "hello.slmc.yaml"
     text = blueprint.read_text()
-    changed = text.replace("targets: [systemd, compose, kubernetes]", "targets: [systemd, kubernetes]")
+    changed = text.replace("targets: [systemd, container, kubernetes]", "targets: [systemd, kubernetes]")
     assert changed != text
     blueprint.write_text(changed.replace("threads: 2", "threads: 3"))
 

@@ -31,7 +31,7 @@ devices = st.tuples(st.just("device"), st.integers(0, 11), st.sampled_from(CLASS
 values = st.tuples(st.just("memory"), st.integers(0, 11), st.sampled_from(["", "1GiB", "2GiB", "3GiB"]))
 removals = st.tuples(st.just("remove"), st.integers(0, 11))
 overlays = st.tuples(st.just("overlay"), st.sampled_from(SITES), st.integers(0, 4))
-targets = st.tuples(st.just("targets"), st.sampled_from([["systemd"], ["compose"], ["systemd", "compose"]]))
+targets = st.tuples(st.just("targets"), st.sampled_from([["systemd"], ["container"], ["systemd", "container"]]))
 harm = st.tuples(st.just("harm"), st.sampled_from(["edit", "truncate", "remove", "lock"]), st.integers(0, 1000))
 edits = st.lists(st.one_of(devices, values, removals, overlays, targets, harm), min_size=1, max_size=6)
 

@@ -68,7 +68,7 @@ def test_one_line_of_an_overlay(shop: Path, capsys: pytest.CaptureFixture[str]) 
         f"  ~ runs.counter.threads 2 → 3 on 5 devices of shops, set by hello.slmc.yaml:{line}",
         "",
         "Bundles",
-        "  change bundles shops/counter-pi-berlin-3: compose, kubernetes, systemd",
+        "  change bundles shops/counter-pi-berlin-3: container, kubernetes, systemd",
     ]
     assert tree(shop.parent) == before
     assert run(["compile", str(shop)]) == 0
@@ -113,11 +113,11 @@ def test_models_need_not_be_there(shop: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_own_template_changes_bundles(shop: Path, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(repository / "targets" / "compose", shop / "targets" / "compose")
-    with (shop / "targets" / "compose" / "target.yaml").open("a") as file:
+    shutil.copytree(repository / "targets" / "container", shop / "targets" / "container")
+    with (shop / "targets" / "container" / "target.yaml").open("a") as file:
         file.write("# mine\n")
     found = planned(capsys, shop)
-    assert {(b["kind"], *b["targets"]) for b in found["bundles"]} == {("change", "compose")}
+    assert {(b["kind"], *b["targets"]) for b in found["bundles"]} == {("change", "container")}
     assert found["changes"] == []
 
 
@@ -161,7 +161,7 @@ def test_bundles_in_folders_of_shards_are_those_that_lie_there(
     edit(shop, "threads: 2", "threads: 3")
     found = planned(capsys, shop)
     changed = {"kind": "change", "fleet": "shops", "cohort": "counter-pi-berlin-3"}
-    assert found["bundles"] == [{**changed, "targets": ["compose", "kubernetes", "systemd"]}]
+    assert found["bundles"] == [{**changed, "targets": ["container", "kubernetes", "systemd"]}]
     shutil.rmtree(shop.parent / ".git")
     found = planned(capsys, shop)
     assert (found["bundles"], found["pending"], found["downloads"]["groups"]) == ([], False, [])
@@ -232,7 +232,7 @@ _EDITS = {
     "threads": ("hello.slmc.yaml", "threads: 2", "threads: 3"),
     "recipe": ("hello.slmc.yaml", "recipe: int8-fast", "recipe: int4-small"),
     "privacy": ("hello.slmc.yaml", "egress: deny", "egress: allow"),
-    "targets": ("hello.slmc.yaml", "targets: [systemd, compose, kubernetes]", "targets: [compose, kubernetes]"),
+    "targets": ("hello.slmc.yaml", "targets: [systemd, container, kubernetes]", "targets: [container, kubernetes]"),
     "fleet": ("hello.slmc.yaml", "\n  shops:\n", "\n  stores:\n"),
     "class": ("hello.slmc.yaml", "reservedMemory: 2GiB", "reservedMemory: 3GiB"),
     "overlay": ("hello.slmc.yaml", "site: berlin-3", "site: berlin-1"),

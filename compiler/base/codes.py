@@ -123,8 +123,10 @@ class Code(Enum):
     UNDEFINED_VARIABLE = "SLM701", "undefined-variable", _ERROR, "Template names an undefined variable"
     TEMPLATE_ERROR = "SLM702", "template-error", _ERROR, "Template cannot be rendered"
     BAD_TARGET = "SLM703", "bad-target", _ERROR, "Target definition is wrong"
-    TARGET_NEEDS = "SLM704", "target-needs", _ERROR, "Run lacks what the target needs"
+    TARGET_NEEDS = "SLM704", "target-needs", _ERROR, "Target's needs are not met"
     OUTPUT_CLASH = "SLM705", "output-clash", _ERROR, "Two outputs have the same path"
+    FILE_TOO_LARGE = "SLM706", "file-too-large", _ERROR, "File is larger than its reader takes"
+    UNWATCHED_OBJECTIVE = "SLM707", "unwatched-objective", _WARNING, "Nothing can watch the objective"
 
     # 8xx: lock and committed output
     LOCK_OUTDATED = "SLM801", "lock-outdated", _ERROR, "Lock does not match the blueprint"
@@ -134,6 +136,17 @@ class Code(Enum):
 
     UNKNOWN_REVISION = "SLM805", "unknown-revision", _ERROR, "Git revision does not exist"
     UNREADABLE_REVISION = "SLM806", "unreadable-revision", _WARNING, "Workspace of a Git revision has errors"
+
+    NOT_COMPILED = "SLM807", "not-compiled", _ERROR, "Workspace has no lock"
+    NOT_IN_STORE = "SLM808", "not-in-store", _ERROR, "Artifact is not in the store"
+    BAD_CREDENTIALS = "SLM809", "bad-credentials", _ERROR, "Credentials for the registry cannot be read"
+    REGISTRY_REFUSED = "SLM810", "registry-refused", _ERROR, "Registry refused"
+    REGISTRY_UNREACHABLE = "SLM811", "registry-unreachable", _ERROR, "Registry does not answer"
+    BLOB_ABSENT = "SLM812", "blob-absent", _ERROR, "Artifact was not pushed there"
+    BLOB_DIFFERS = "SLM813", "blob-differs", _ERROR, "Blob is not what its digest says"
+    BUNDLE_DIFFERS = "SLM814", "bundle-differs", _ERROR, "Bundle is not what the lock says"
+    CANNOT_SIGN = "SLM815", "cannot-sign", _ERROR, "Release cannot be signed"
+    KEY_IN_WORKSPACE = "SLM816", "key-in-workspace", _ERROR, "Signing key lies in the workspace"
 
     # 9xx: the machine
     CANNOT_READ = "SLM901", "cannot-read", _ERROR, "File cannot be read"

@@ -11,8 +11,9 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
@@ -22,17 +23,23 @@ MANY = 100
 """Files from which on one sync of everything is cheaper than one of each."""
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put `data` at `path` in one step, making its folders. Raises Stop when refused."""
+    write_pieces(path, (data,), mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644) -> None:
+    """The same for what is too large to hold at once. What `pieces` raises leaves everything as it was."""
     with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                for piece in pieces:
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
+            _let_read(temporary, mode)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -50,7 +57,7 @@ def move(source: Path, path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.chmod(source, 0o644)
+        _let_read(source)
         os.replace(source, path)
         _sync_folder(path.parent)
 
@@ -60,6 +67,21 @@ def bring(source: Path, path: Path) -> None:
     with refusals(path):
         os.replace(source, path)
         _sync_folder(path.parent)
+
+
+def _let_read(path: str | Path, mode: int = 0o644) -> None:
+    """Everybody may read it; where the file system has no such rights (FAT), it stays as it is."""
+    with contextlib.suppress(PermissionError):
+        os.chmod(path, mode)
+
+
+@contextlib.contextmanager
+def extend(path: Path) -> Iterator[BinaryIO]:
+    """An unfinished file of a scratch folder, to be written on from its end. Raises Stop when refused."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            yield file
 
 
 def remove(path: Path) -> None:

@@ -21,6 +21,12 @@ def parse_bytes(text: str) -> int:
     return round(float(found[1]) * _BYTES[found[2]])
 
 
+def parse_version(text: str) -> tuple[int, int]:
+    """`5.4` as a pair of numbers, which compare as versions do."""
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
 def parse_duration(text: str) -> float:
     """`500ms` → 0.5 seconds, `24h` → 86400. Raises ValueError with the units that are known."""
     found = _QUANTITY.match(text)

@@ -15,6 +15,8 @@ from compiler.blueprint.scalars import (
     ModelReference,
     Name,
     OneOrMore,
+    OptionName,
+    OptionValue,
     RelativePath,
     RuntimeReference,
     Scalar,
@@ -147,6 +149,25 @@ class OverlaySpec(Spec):
     ] = {}
 
 
+class TargetUseSpec(Spec):
+    """A target with values for its options."""
+
+    name: Annotated[Name, Field(description="Name of the target.")]
+    options: Annotated[
+        dict[OptionName, OptionValue], Field(description="Values of the options that its `target.yaml` declares.")
+    ] = {}
+
+
+def _name_or_target(value: Any) -> str:
+    return "target" if isinstance(value, dict) else "name"
+
+
+_NAME_OR_TARGET: Callable[[Any], str] = _name_or_target
+TargetEntry = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[TargetUseSpec, Tag("target")], Discriminator(_NAME_OR_TARGET)
+]
+
+
 class FleetSpec(Spec):
     """The devices of an inventory, what runs on them, and for which targets it is emitted."""
 
@@ -162,7 +183,10 @@ class FleetSpec(Spec):
     ] = {}
     region: Annotated[str | None, Field(description="For people; nothing depends on it.")] = None
     runs: Annotated[dict[Name, RunSpec], Field(min_length=1, description="What runs on the devices, by name.")]
-    targets: Annotated[list[Name], Field(min_length=1, description="Output formats, such as `systemd`.")]
+    targets: Annotated[
+        list[TargetEntry],
+        Field(min_length=1, description="Output formats, such as `systemd` or `{name: container, options: {…}}`."),
+    ]
     privacy: Annotated[PrivacySpec, Field(description="What may leave the device.")] = PrivacySpec.model_construct()
     overlays: Annotated[list[OverlaySpec], Field(description="Other values for some devices.")] = []
     order: Annotated[

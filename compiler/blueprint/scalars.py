@@ -26,8 +26,10 @@ IMAGE = r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$"
 MODEL_REFERENCE = f"{NAME.removesuffix('$')}@{VERSION.removeprefix('^')}"
 RUNTIME_REFERENCE = f"^(builtin/)?{NAME.removeprefix('^')}"
 PATH = r"^[^\x00-\x1f\x7f\\]+$"
+ENGINE_VERSION = r"^[0-9]{1,3}\.[0-9]{1,3}$"
 DATE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"
 URL_PATH = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$"
+OPTION = r"^[a-z][A-Za-z0-9]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 COLUMN = r"^(fact\.[a-zA-Z]+|runs\..+|device\.[A-Za-z_][A-Za-z0-9_]*)$"
 
@@ -109,6 +111,9 @@ def _one_or_many(value: Any) -> str:
     return "many" if isinstance(value, list) else "one"
 
 
+_ONE_OR_MANY: Callable[[Any], str] = _one_or_many
+
+
 def _text_schema(pattern: str, **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, **more})
 
@@ -160,6 +165,12 @@ DateText = Annotated[
     BeforeValidator(_date),
     _number_or_text({"type": "integer", "minimum": 1000, "maximum": 9999}, DATE, "2026-11-24"),
 ]
+EngineVersion = Annotated[
+    str,
+    _spelt(ENGINE_VERSION, 'a version of podman is its first two numbers, in quotes: "5.4"'),
+    _text_schema(ENGINE_VERSION, examples=["5.4"]),
+]
+"""Text, since a number would make 5.1 of 5.10."""
 VariableName = Annotated[
     str,
     _spelt(VARIABLE, "an environment variable's name is letters, digits and `_`, and begins with no digit"),
@@ -173,6 +184,16 @@ Scalar = Annotated[
 ]
 """Text, a number or a truth value, kept as it is written."""
 
+OptionName = Annotated[
+    str,
+    _spelt(OPTION, "an option's name is letters and digits, and begins with a small letter: baseImage"),
+    _text_schema(OPTION, examples=["baseImage"]),
+]
+OptionValue = Annotated[
+    Annotated[Scalar, Tag("one")] | Annotated[list[Scalar], Tag("many")], Discriminator(_ONE_OR_MANY)
+]
+"""Text, a number, a truth value, or a list of them."""
+
 ColumnUse = Annotated[
     str,
     _spelt(
@@ -183,13 +204,13 @@ ColumnUse = Annotated[
 ]
 
 _Text = TypeVar("_Text", bound=str)
-_ONE_OR_MANY: Callable[[Any], str] = _one_or_many
 OneOrMore = Annotated[
     Annotated[_Text, Tag("one")] | Annotated[list[_Text], Tag("many"), Field(min_length=1)], Discriminator(_ONE_OR_MANY)
 ]
 """One value, or a list of them. By its discriminator a mistake gives one error, not one for each form."""
 
 __all__ = [
-    "ByteSize", "ColumnUse", "DateText", "Duration", "ImageReference", "ModelReference", "Name", "OneOrMore",
-    "RelativePath", "RuntimeReference", "Scalar", "Share", "UrlPath", "VariableName", "Version",
+    "ByteSize", "ColumnUse", "DateText", "Duration", "EngineVersion", "ImageReference", "ModelReference", "Name",
+    "OneOrMore", "OptionName", "OptionValue", "RelativePath", "RuntimeReference", "Scalar", "Share", "UrlPath",
+    "VariableName", "Version",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
-from compiler.blueprint.scalars import ByteSize, DateText
+from compiler.blueprint.scalars import ByteSize, DateText, EngineVersion
 
 
 class Spec(BaseModel):
@@ -66,4 +66,5 @@ class DeviceClassSpec(Spec):
     power_watts: Annotated[float | None, Field(ge=0, description="Drawn under load.")] = None
     price: Annotated[PriceSpec | None, Field(description="Of one device, with its date.")] = None
     systemd: Annotated[int | None, Field(ge=240, description="Version of systemd on the device.")] = None
+    podman: Annotated[EngineVersion | None, Field(description="Version of podman on the device, in quotes.")] = None
     source: Annotated[str | None, Field(description="Where these facts come from.")] = None

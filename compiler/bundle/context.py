@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from compiler.artifact.artifact import Artifact, Artifacts
+from compiler.base.units import parse_version
 from compiler.bundle.commands import arguments_of, command_of, limits_of
 from compiler.fit.check import Estimate, RunEstimate
 from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Run, Runtime
@@ -55,11 +56,15 @@ class ClassFacts:
     reserved_storage: int
     accelerators: tuple[str, ...]
     systemd: int | None
+    podman: tuple[int, int] | None
+    """`(5, 4)`, to be compared with another such pair."""
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class CohortFacts:
     name: str
+    folder: str
+    """Where its bundles lie below the output folder, each in a folder of its target's name."""
     device_class: ClassFacts
 
 
@@ -81,6 +86,8 @@ class ArtifactFacts:
     folder: str
     size: int
     files: tuple[FileFacts, ...]
+    golden: bool
+    """Whether it has golden answers, so that the bundle has a `golden.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,8 @@ class RunFacts:
 class TargetFacts:
     name: str
     description: str
+    options: Mapping[str, Any]
+    """What `target.yaml` declares, with the fleet's values; None where neither gives one. Lists are tuples."""
 
 
 FACTS: tuple[type, ...] = (
@@ -167,11 +176,13 @@ class _Made(Generic[K, F]):
         return kept[1]
 
 
-def cohort_context(fleet: Fleet, cohort: Cohort, artifacts: Artifacts, estimate: Estimate) -> dict[str, Any]:
-    """The names that every template of the cohort sees, all but `run` and `target`."""
+def cohort_context(
+    fleet: Fleet, cohort: Cohort, artifacts: Artifacts, estimate: Estimate, folder: str
+) -> dict[str, Any]:
+    """The names that every template of the cohort sees, all but `run` and `target`. `folder` is the cohort's."""
     estimates = {run.run: run for run in estimate.runs}
     runs = tuple([_run(run, artifacts.artifacts[run.artifact], estimates[run.name]) for run in cohort.runs])
-    facts = CohortFacts(cohort.name, _CLASSES.of(cohort.device_class))
+    facts = CohortFacts(cohort.name, folder, _CLASSES.of(cohort.device_class))
     return {"fleet": _fleet(fleet, cohort), "cohort": facts, "runs": runs}
 
 
@@ -196,6 +207,7 @@ def _device_class(hardware: DeviceClass) -> ClassFacts:
         reserved_storage=hardware.reserved_storage,
         accelerators=hardware.accelerators,
         systemd=hardware.systemd,
+        podman=parse_version(hardware.podman) if hardware.podman else None,
     )
 
 
@@ -239,6 +251,7 @@ def _artifact(artifact: Artifact) -> ArtifactFacts:
         folder=artifact_folder(artifact),
         size=artifact.size,
         files=tuple(FileFacts(file.name, file.size, file.digest) for file in artifact.files),
+        golden=artifact.golden is not None,
     )
 
 

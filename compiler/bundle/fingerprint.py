@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 from compiler.artifact.artifact import Artifacts, Golden
-from compiler.bundle.targets import Target
+from compiler.bundle.targets import Use
 from compiler.bundle.template_digests import template_digest
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Privacy, Run, Runtime
@@ -30,16 +30,18 @@ class Fingerprints:
         """What all bundles of the fleet are shaped by."""
         return _bytes((fleet.name, fleet.region, fleet.place.source.path, fleet.variables))
 
-    def of_cohort(self, fleet: bytes, cohort: Cohort, estimate: Estimate) -> bytes:
+    def of_cohort(self, fleet: bytes, cohort: Cohort, estimate: Estimate, folder: str) -> bytes:
         """What all bundles of the cohort are shaped by; `fleet` is what its fleet gives."""
         runs = [self._run(run, needed.memory) for run, needed in zip(cohort.runs, estimate.runs, strict=True)]
         shared = self._of(cohort.privacy), self._of(cohort.device_class)
-        return _bytes((fleet, cohort.name, shared, runs))
+        return _bytes((fleet, cohort.name, folder, shared, runs))
 
-    def of_bundle(self, cohort: bytes, target: Target) -> str:
+    def of_bundle(self, cohort: bytes, use: Use) -> str:
+        target = use.target
         if target.name not in self._targets:
             self._targets[target.name] = template_digest(target).encode()
-        return blake2b(self._targets[target.name] + cohort, digest_size=16).hexdigest()
+        options = _bytes(use.values) if use.values else b""
+        return blake2b(self._targets[target.name] + options + cohort, digest_size=16).hexdigest()
 
     def _run(self, run: Run, memory: int) -> tuple[Any, ...]:
         model, artifact = run.model, self._artifacts.artifacts[run.artifact]

@@ -23,7 +23,7 @@ _BY_NAME = {kind.__name__: kind for kind in FACTS}
 _USUAL: dict[str, str] = {
     "fleet": "FleetFacts", "privacy": "PrivacyFacts", "cohort": "CohortFacts", "device_class": "ClassFacts",
     "class": "ClassFacts", "run": "RunFacts", "artifact": "ArtifactFacts", "model": "ModelFacts", "file": "FileFacts",
-    "target": "TargetFacts", "environment": "dict", "parameters": "dict",
+    "target": "TargetFacts", "environment": "dict", "parameters": "dict", "options": "dict",
 }  # fmt: skip
 """What variables and attributes of this name usually are. A wrong guess costs time, nothing else."""
 _VIEWS = ("items", "keys", "values")

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2.filters import do_dictsort
 
 TEXT_FILTERS = (
-    "comment", "dns_label", "env", "label_value", "nft", "shell", "systemd", "yaml", "tojson",
+    "comment", "dns_label", "env", "json", "label_value", "nft", "shell", "systemd", "yaml", "tojson",
 )  # fmt: skip
 """The filters, slmc's own and one of Jinja's, that make text of text and of nothing else but it."""
 

@@ -20,7 +20,7 @@ from compiler.bundle.fingerprint import Fingerprints
 from compiler.bundle.index import device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS, artifacts_json, golden_json, sums
 from compiler.bundle.serving import SERVE, serve_json
-from compiler.bundle.targets import Target, TargetFile
+from compiler.bundle.targets import Target, TargetFile, Use
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Cohort, Fleet
 
@@ -69,18 +69,19 @@ class _Drafts:
         prints = Fingerprints(self.artifacts)
         for fleet in self.fleets:
             shared = prints.of_fleet(fleet)
-            uses = [self.rendering.targets[use.name] for use in fleet.targets]
+            uses = [Use.of(self.rendering.targets[use.name], use) for use in fleet.targets]
             for cohort in fleet.cohorts:
                 if not cohort.runs:
                     continue
                 estimate = self.estimates[fleet.name, cohort.name]
-                seen = prints.of_cohort(shared, cohort, estimate)
                 folder = cohort_folder(fleet.name, cohort.name, self.levels[fleet.name])
-                context = _Context(fleet, cohort, self.artifacts, estimate)
-                for target in uses:
-                    fingerprint = prints.of_bundle(seen, target)
-                    files = partial(self.rendering.bundle, target, context)
-                    yield Bundle(fleet.name, cohort.name, target.name, f"{folder}/{target.name}", fingerprint, files)
+                seen = prints.of_cohort(shared, cohort, estimate, folder)
+                context = _Context(fleet, cohort, self.artifacts, estimate, folder)
+                for use in uses:
+                    name = use.target.name
+                    fingerprint = prints.of_bundle(seen, use)
+                    files = partial(self.rendering.bundle, use, context)
+                    yield Bundle(fleet.name, cohort.name, name, f"{folder}/{name}", fingerprint, files)
 
 
 @dataclass(slots=True)
@@ -91,13 +92,14 @@ class _Context:
     cohort: Cohort
     artifacts: Artifacts
     estimate: Estimate
+    folder: str
     names: dict[str, Any] | None = None
 
     def get(self) -> dict[str, Any]:
         if self.names is None:
             from compiler.bundle.context import cohort_context
 
-            self.names = cohort_context(self.fleet, self.cohort, self.artifacts, self.estimate)
+            self.names = cohort_context(self.fleet, self.cohort, self.artifacts, self.estimate, self.folder)
         return self.names
 
 
@@ -108,37 +110,40 @@ class _Rendering:
     targets: Mapping[str, Target]
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _compiled: dict[str, list[CompiledFile]] = field(default_factory=dict)
-    _own: dict[tuple[tuple[str, str], ...], tuple[dict[str, bytes], dict[str, str]]] = field(default_factory=dict)
+    _own: dict[tuple[tuple[str, str], ...], tuple[dict[str, bytes], dict[str, str], dict[str, str]]] = field(
+        default_factory=dict
+    )
 
-    def bundle(self, target: Target, context: _Context) -> dict[str, bytes]:
+    def bundle(self, use: Use, context: _Context) -> dict[str, bytes]:
         """Every file of one bundle."""
-        from compiler.bundle.context import TargetFacts
-
         names = context.get()
-        seen = {**names, "target": TargetFacts(target.name, target.description)}
-        each = [{**seen, "run": run} for run in names["runs"]]
-        own, digests = self._own_files(names["runs"], context.artifacts)
+        own, digests, texts = self._own_files(names["runs"], context.artifacts)
         files = dict(own)
         if (serve := serve_json(names["runs"], names["fleet"], names["cohort"].device_class)) is not None:
             files[SERVE] = serve
-        compiled = self._of(target)
+            texts = {**texts, SERVE: serve.decode()}
+        seen = {**names, "target": use.facts(), "files": texts}
+        each = [{**seen, "run": run} for run in names["runs"]]
+        compiled = self._of(use.target)
         for file in list(compiled):
-            if findings := _add(file, each if file.file.per_run else [seen], files):
+            if findings := _add(file, each if file.file.per_run else [seen], files, use):
                 compiled.remove(file)
                 self.diagnostics += findings
         files[SUMS] = sums(files, digests)
+        self.diagnostics += _own_too_large(use.target, context, files)
         return files
 
     def _own_files(
         self, runs: tuple[RunFacts, ...], artifacts: Artifacts
-    ) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
-        """What no template writes, which is the same for most cohorts, and its sha256 in hex digits."""
+    ) -> tuple[Mapping[str, bytes], Mapping[str, str], dict[str, str]]:
+        """What no template writes, which is the same for most cohorts; its sha256 in hex digits; the same as text."""
         key = tuple([(run.name, run.artifact.digest) for run in runs])
         if key not in self._own:
             files = {ARTIFACTS: artifacts_json(runs)}
             if (golden := golden_json(runs, artifacts.artifacts)) is not None:
                 files[GOLDEN] = golden
-            self._own[key] = files, {name: sha256(data).hexdigest() for name, data in files.items()}
+            hexes = {name: sha256(data).hexdigest() for name, data in files.items()}
+            self._own[key] = files, hexes, {name: data.decode() for name, data in files.items()}
         return self._own[key]
 
     def _of(self, target: Target) -> list[CompiledFile]:
@@ -150,7 +155,18 @@ class _Rendering:
         return self._compiled[target.name]
 
 
-def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str, bytes]) -> list[Diagnostic]:
+def _own_too_large(target: Target, context: _Context, files: Mapping[str, bytes]) -> list[Diagnostic]:
+    """More in slmc's own files than the target can carry."""
+    size = sum(len(files.get(name, b"")) for name in (ARTIFACTS, GOLDEN, SERVE, SUMS))
+    if target.max_own_files is None or size <= target.max_own_files:
+        return []
+    cohort, most = context.cohort, target.max_own_files
+    message = f"{_OWN} of cohort `{cohort.name}` have {size:,} bytes, and target `{target.name}` carries {most:,}."
+    place = next(use.place for use in context.fleet.targets if use.name == target.name)
+    return [Diagnostic(Code.TARGET_NEEDS, message, place, "Give the devices fewer runs, or leave the target out.")]
+
+
+def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str, bytes], use: Use) -> list[Diagnostic]:
     """Render one entry of a target into `files`: one file for each of the contexts, or none."""
     from compiler.bundle.templates import Broken
 
@@ -161,10 +177,19 @@ def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str
                 continue  # how a target leaves a file out
             if findings := _path_findings(path, compiled.file, files):
                 return findings
-            files[path] = compiled.content(context)
+            data = files[path] = compiled.content(context)
+            if compiled.file.max_bytes is not None and len(data) > compiled.file.max_bytes:
+                return [_too_large(path, len(data), compiled.file, use, context["cohort"].name)]
     except Broken as broken:
         return broken.diagnostics
     return []
+
+
+def _too_large(path: str, size: int, file: TargetFile, use: Use, cohort: str) -> Diagnostic:
+    message = f"`{path}` of cohort `{cohort}` has {size:,} bytes; what reads it takes at most {file.max_bytes:,}."
+    help = "Give the cohort fewer or smaller runs, environment variables above all, or another target."
+    related = ((file.path_place, "the limit is declared here"),)
+    return Diagnostic(Code.FILE_TOO_LARGE, message, use.place, help, related)
 
 
 def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> list[Diagnostic]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean, near_name
@@ -12,11 +13,17 @@ from compiler.base.shipped import shipped
 from compiler.base.span import Span
 from compiler.blueprint.door import check
 from compiler.blueprint.target_spec import TargetFileSpec, TargetSpec
+from compiler.bundle.options import Option, check_options, option_values, read_options
 from compiler.fleet.graph import Fleet, TargetUse
 from compiler.syntax.document import Document
 from compiler.syntax.read import read
 
+if TYPE_CHECKING:
+    from compiler.bundle.context import TargetFacts
+
 DEFINITION = "target.yaml"
+_RENAMED = {"compose": "container"}
+"""Built-in targets that had another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,7 @@ class TargetFile:
     template: str
     per_run: bool
     path_place: Span = field(compare=False, repr=False)
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,32 @@ class Target:
     files: tuple[TargetFile, ...]
     folder: Path
     label: str
+    options: tuple[Option, ...] = ()
+    versions: tuple[tuple[str, Any], ...] = ()
+    """The oldest that devices may have of a program: `("podman", "4.9")`, `("systemd", 254)`."""
+    beside: tuple[str, ...] = ()
+    """Targets whose bundles it refers to."""
+    max_own_files: int | None = None
+    """Bytes that the files which no template writes may have together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A target with the values that a fleet's templates see of its options."""
+
+    target: Target
+    values: tuple[tuple[str, Any], ...]
+    place: Span = field(compare=False, repr=False)
+    """Where the fleet names the target."""
+
+    @classmethod
+    def of(cls, target: Target, use: TargetUse) -> Use:
+        return cls(target, tuple(option_values(target.options, use).items()), use.place)
+
+    def facts(self) -> TargetFacts:
+        from compiler.bundle.context import TargetFacts  # which only rendering needs
+
+        return TargetFacts(self.target.name, self.target.description, dict(self.values))
 
 
 def find_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, Target], list[Diagnostic]]:
@@ -56,6 +90,8 @@ def find_targets(workspace: Path, fleets: Iterable[Fleet]) -> tuple[dict[str, Ta
             if target is not None:
                 targets[use.name] = target
         seen.add(use.name)
+        if use.name in targets:
+            diagnostics += check_options(use.name, targets[use.name].options, use)
     return targets, diagnostics
 
 
@@ -100,13 +136,20 @@ def _load(name: str, folder: Path, label: str) -> tuple[Target | None, list[Diag
         for index, entry in enumerate(spec.files)
         for problem in _missing_template(document, folder, index, entry)
     ]
+    options, faults = read_options(document, spec.options)
+    problems += faults
     if problems or diagnostics:
         return None, [*diagnostics, *problems]
     files = tuple(
-        TargetFile(entry.path, entry.template, entry.per == "run", document.value(("files", index, "path")))
+        TargetFile(
+            entry.path, entry.template, entry.per == "run", document.value(("files", index, "path")), entry.max_bytes
+        )
         for index, entry in enumerate(spec.files)
     )
-    return Target(name, spec.description, tuple(spec.needs), files, folder, label), []
+    versions = {"podman": spec.versions.podman, "systemd": spec.versions.systemd}
+    needed = tuple((program, oldest) for program, oldest in versions.items() if oldest is not None)
+    target = Target(name, spec.description, tuple(spec.needs), files, folder, label, options, needed)
+    return replace(target, beside=tuple(spec.beside), max_own_files=spec.maxOwnFiles), []
 
 
 def _missing_template(document: Document, folder: Path, index: int, entry: TargetFileSpec) -> list[Diagnostic]:
@@ -121,6 +164,7 @@ def _unknown(workspace: Path, use: TargetUse) -> Diagnostic:
     folders = [folder for folder in (workspace / "targets", shipped("targets")) if folder.is_dir()]
     names = {path.name for folder in folders for path in folder.iterdir() if (path / DEFINITION).is_file()}
     known = ", ".join(f"`{name}`" for name in sorted(names))
-    near = near_name(use.name, names)
-    help = f"`{near}` has a similar name." if near else f"Known: {known}; a folder `targets/{use.name}` adds one."
+    near = _RENAMED.get(use.name) or near_name(use.name, names)
+    similar = "is its name now" if use.name in _RENAMED else "has a similar name"
+    help = f"`{near}` {similar}." if near else f"Known: {known}; a folder `targets/{use.name}` adds one."
     return Diagnostic(Code.UNKNOWN_REFERENCE, f"No target is named `{use.name}`.", use.place, help)

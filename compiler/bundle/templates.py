@@ -18,7 +18,7 @@ from compiler.bundle.targets import Target, TargetFile, inside
 
 Render = Callable[[dict[str, Any]], bytes]
 
-COHORT_NAMES = frozenset({"fleet", "cohort", "runs", "target"})
+COHORT_NAMES = frozenset({"fleet", "cohort", "runs", "target", "files"})
 RUN_NAMES = COHORT_NAMES | {"run"}
 
 

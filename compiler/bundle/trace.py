@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Template
 
-from compiler.bundle.context import FileFacts, FleetFacts, RunFacts
+from compiler.bundle.context import FileFacts, FleetFacts, RunFacts, TargetFacts
 from compiler.bundle.environment import TargetEnvironment
 from compiler.bundle.generator import TracingGenerator
 from compiler.bundle.targets import Target, TargetFile
@@ -196,10 +196,15 @@ def _own(context: Mapping[str, Any]) -> dict[str, Any]:
         "fleet": replace(fleet, privacy=replace(fleet.privacy)),
         "cohort": replace(cohort, device_class=replace(cohort.device_class)),
         "runs": runs,
+        "target": _own_target(context["target"]),
     }
     if "run" in context:
         changed["run"] = next(run for run in runs if run.name == context["run"].name)
     return {**context, **changed}
+
+
+def _own_target(target: TargetFacts) -> TargetFacts:
+    return replace(target, options=_own_mapping(target.options, ("target", "options")))
 
 
 def _own_run(run: RunFacts) -> RunFacts:

@@ -16,34 +16,47 @@ from compiler.cli.output import Output
 
 _SCHEMA = "blueprint.schema.json"
 _GENERATED = ("deploy", "slmc.lock")
+_PIPELINES = ("github", "gitlab")
 
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-def command(folder: Path) -> int:
-    """Write a small workspace into DIR: a blueprint, an inventory, a real model, a CI workflow."""
-    wanted = _workspace()
+@click.option("--ci", type=click.Choice(_PIPELINES), help="Whose pipeline to write (default: github).")
+def command(folder: Path, ci: str | None) -> int:
+    """Write a small workspace into DIR: a blueprint, an inventory, a real model, a CI pipeline.
+
+    With --ci and a DIR that has a blueprint already, the pipeline alone.
+    """
+    alone = ci is not None and any(folder.glob("*.slmc.yaml"))
+    wanted = _below(shipped("pipelines") / (ci or _PIPELINES[0]))
+    if not alone:
+        wanted |= _workspace()
     _refuse_to_overwrite(folder, wanted)
     output = Output()
     for name, data in wanted.items():
         files.write(folder / name, data)
     output.text("".join(f"{folder / name}\n" for name in sorted(wanted)))
-    output.note(f"\nNext: slmc compile {folder}")
+    output.note("\nNext: commit them." if alone else f"\nNext: slmc compile {folder}")
     return 0
 
 
 def _workspace() -> dict[str, bytes]:
     """The example's files by name, without what a compile generates, its schema beside it."""
-    example = shipped("blueprints") / "hello"
-    found = {_SCHEMA: all_schemas()[_SCHEMA]}
-    for parent, folders, names in os.walk(example):
+    found = {_SCHEMA: all_schemas()[_SCHEMA], **_below(shipped("blueprints") / "hello")}
+    blueprint = "hello.slmc.yaml"
+    found[blueprint] = found[blueprint].replace(f"../../schemas/{_SCHEMA}".encode(), _SCHEMA.encode())
+    return found
+
+
+def _below(root: Path) -> dict[str, bytes]:
+    """The files below a folder by name, without what a compile generates."""
+    found = {}
+    for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in _GENERATED]
         for name in names:
             path = Path(parent, name)
             if name not in _GENERATED:
-                found[path.relative_to(example).as_posix()] = path.read_bytes()
-    blueprint = "hello.slmc.yaml"
-    found[blueprint] = found[blueprint].replace(f"../../schemas/{_SCHEMA}".encode(), _SCHEMA.encode())
+                found[path.relative_to(root).as_posix()] = path.read_bytes()
     return found
 
 

@@ -24,11 +24,15 @@ _COMMANDS = {
     "plan": ("compiler.cli.plan", "Show what a compile would change."),
     "compile": ("compiler.cli.compile", "Build the artifacts, write the bundles and slmc.lock."),
     "build": ("compiler.cli.build", "Build the artifacts alone, all or a part; or verify them."),
+    "push": ("compiler.cli.push", "Upload the artifacts of slmc.lock to a registry or a folder."),
+    "pull": ("compiler.cli.pull", "Fetch and verify the artifacts of slmc.lock."),
+    "release": ("compiler.cli.release", "Write and sign what lets devices take a bundle."),
     "where": ("compiler.cli.where", "Say which line set a value, and what it overrode."),
     "ls": ("compiler.cli.ls", "List devices, cohorts or artifacts."),
     "explain": ("compiler.cli.explain", "Explain a diagnostic code, such as SLM203."),
     "cache": ("compiler.cli.cache", "See, check and prune the store of artifacts."),
     "converters": ("compiler.cli.converters", "Install the converters for other runtimes."),
+    "agent": ("compiler.cli.agent", "Write the agent that deploys releases on systemd devices."),
     "schema": ("compiler.cli.schema", "Print the JSON Schemas of the files that slmc reads."),
 }
 """Name → module with a `command`, and the help line, so that `slmc --help` imports none of them."""

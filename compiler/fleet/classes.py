@@ -18,7 +18,7 @@ from compiler.fleet.graph import DeviceClass
 _SECTION = "deviceClasses"
 _FACTS = (
     "arch", "isa", "cores", "memory", "reserved_memory", "storage", "reserved_storage", "accelerators", "power_watts",
-    "price", "systemd",
+    "price", "systemd", "podman",
 )  # fmt: skip
 _NEEDED = ("arch", "memory", "storage")
 
@@ -186,6 +186,7 @@ def _build(name: str, facts: Mapping[str, Any], place: Span | None) -> DeviceCla
         price_date=price.date if price else None,
         systemd=facts["systemd"],
         place=place,
+        podman=facts["podman"],
     )
 
 

@@ -18,7 +18,7 @@ from compiler.blueprint.spec import DeviceClassSpec, Spec
 from compiler.fleet.places import part
 
 FACT, VALUE, VARIABLE = "fact", "runs", "device"
-_FACTS = ("arch", "cores", "memory", "storage", "systemd")
+_FACTS = ("arch", "cores", "memory", "podman", "storage", "systemd")
 _VALUES = ("contextLength", "memoryLimit", "model", "recipe", "serve.image", "serve.port", "threads")
 _OPEN = ("environment", "parameters")
 """Keys of a run whose own keys are free names."""

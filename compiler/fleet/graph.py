@@ -107,6 +107,8 @@ class DeviceClass:
     systemd: int | None
     place: Span | None = field(compare=False, repr=False)
     """Where the class is declared in the workspace; None for one used straight from the catalogue."""
+    podman: str | None = None
+    """Its first two numbers: `5.4`."""
 
 
 class Rows(Protocol):
@@ -290,11 +292,22 @@ class Cohort:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetOption:
+    """A value that a fleet gives a target: text, a number, a truth value, or a tuple of such."""
+
+    name: str
+    value: Any
+    key: Span = field(compare=False, repr=False)
+    place: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TargetUse:
-    """A target that a fleet is emitted for, with the place that asked for it."""
+    """A target that a fleet is emitted for, with the place that asked for it. Options are in the order of names."""
 
     name: str
     place: Span = field(compare=False, repr=False)
+    options: tuple[TargetOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from compiler.fleet.provenance import FleetOrigins
 from compiler.fleet.reach import Reach
 from compiler.fleet.rules import Edits, Rule
 from compiler.fleet.settle import Settler, privacy_of
+from compiler.fleet.target_use import target_use, target_value
 
 
 @dataclass(slots=True)
@@ -86,13 +87,13 @@ class Linker:
         return fleet, self.diagnostics + settler.diagnostics
 
     def _targets(self) -> tuple[TargetUse, ...]:
-        uses: dict[str, Span] = {}
-        for index, name in enumerate(self.spec.targets):
-            place = self.scope.places.value(*self.path, "targets", index)
-            if name in uses:
-                self.diagnostics.append(twice(name, place, uses[name]))
-            uses.setdefault(name, place)
-        return tuple(TargetUse(name, place) for name, place in uses.items())
+        uses: dict[str, TargetUse] = {}
+        for index, spec in enumerate(self.spec.targets):
+            use = target_use(spec, (*self.path, "targets", index), self.scope.places)
+            if use.name in uses:
+                self.diagnostics.append(twice(use.name, use.place, uses[use.name].place))
+            uses.setdefault(use.name, use)
+        return tuple(uses.values())
 
     def _layers(self) -> Layers:
         """Everything that the fleet lays over each other, checked as far as no device is needed for that."""
@@ -157,7 +158,10 @@ class Linker:
     def _shared(self) -> dict[str, Setting]:
         """The values that all devices of the fleet share, with their places."""
         places = self.scope.places
-        values: dict[str, Any] = {"region": self.spec.region, "targets": self.spec.targets}
+        values: dict[str, Any] = {
+            "region": self.spec.region,
+            "targets": [target_value(spec) for spec in self.spec.targets],
+        }
         return {
             key: Setting(value, places.value(*self.path, key) if places.has(*self.path, key) else None)
             for key, value in values.items()

@@ -24,7 +24,7 @@ _SIZES = ("memory", "storage", "memoryLimit")
 _EXACT = ("threads", "contextLength", "memoryLimit", "serve.port")
 """Numbers, which a word tells whole."""
 _VALUE_WORD = re.compile(
-    r"arch-(arm64|amd64)|(cores|systemd)-[0-9]+|(memory|storage)-[0-9]+[kmgt]?i?b"
+    r"arch-(arm64|amd64)|(cores|systemd)-[0-9]+|podman-[0-9]+-[0-9]+|(memory|storage)-[0-9]+[kmgt]?i?b"
     r"|(.+-)?((threads|context-length|port)-[0-9]+|memory-limit-[0-9]+[kmgt]?i?b)"
 )
 

@@ -139,6 +139,7 @@ class _Comparison:
         """
         old, new, coarse = self.old, self.new, self.before.why is not None
         sides = {(fleet.name, cohort.name): Side(fleet, cohort) for fleet in old.fleets for cohort in fleet.cohorts}
+        uses = {(fleet.name, use) for fleet in old.fleets for use in fleet.targets}
         stale = {name for name, digest in new.templates.items() if old.templates.get(name, digest) != digest}
         for fleet in new.fleets:
             for cohort in fleet.cohorts:
@@ -147,7 +148,8 @@ class _Comparison:
                 if not coarse and not changed:
                     changed = side is None or configuration(side) != configuration(Side(fleet, cohort))
                 for use in fleet.targets:
-                    yield f"{fleet.name}/{cohort.name}/{use.name}", changed or use.name in stale
+                    other = use.name in stale or (not coarse and (fleet.name, use) not in uses)
+                    yield f"{fleet.name}/{cohort.name}/{use.name}", changed or other
 
 
 def _unknown(name: str, known: set[str]) -> Diagnostic:

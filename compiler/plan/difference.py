@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.base.span import Span
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet
+from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, TargetUse
 from compiler.plan.changes import Change, Difference, Kind, Subject, Value, in_order
 from compiler.plan.declarations import declaration_changes
 from compiler.plan.pairs import Pair, Side
@@ -17,6 +17,7 @@ from compiler.plan.values import ValueChanges
 _FACTS = {
     "arch": "arch", "isa": "isa", "cores": "cores", "memory": "memory", "reserved_memory": "reservedMemory",
     "storage": "storage", "reserved_storage": "reservedStorage", "accelerators": "accelerators", "systemd": "systemd",
+    "podman": "podman",
 }  # fmt: skip
 """Facts of a device class that a bundle or the fit depends on; a price changes nothing that a compile writes."""
 
@@ -145,7 +146,7 @@ class _Gathering:
     def _rebundled(self, pair: Pair) -> bool:
         """Whether devices get other bundles though no value of theirs changes."""
         assert pair.old and pair.new
-        was, now = ({use.name for use in side.fleet.targets} for side in (pair.old, pair.new))
+        was, now = (set(side.fleet.targets) for side in (pair.old, pair.new))
         runs = pair.new.cohort.runs if pair.new.cohort else ()
         renamed = pair.old.fleet.variables != pair.new.fleet.variables
         return bool(runs) and (was != now or renamed or any(run.artifact in self.renewed for run in runs))
@@ -240,8 +241,23 @@ def _targets(old: Sequence[Fleet], new: Sequence[Fleet]) -> Iterator[Change]:
     earlier = {fleet.name: fleet for fleet in old}
     for fleet in new:
         if fleet.name in earlier:
-            was, now = ({use.name: use.place for use in state.targets} for state in (earlier[fleet.name], fleet))
+            was, now = ({use.name: use for use in state.targets} for state in (earlier[fleet.name], fleet))
             for name in was.keys() - now.keys():
-                yield Change(Kind.REMOVE, Subject.TARGET, name, fleet.name, fleet.devices, was=was[name])
+                yield Change(Kind.REMOVE, Subject.TARGET, name, fleet.name, fleet.devices, was=was[name].place)
             for name in now.keys() - was.keys():
-                yield Change(Kind.ADD, Subject.TARGET, name, fleet.name, fleet.devices, place=now[name])
+                yield Change(Kind.ADD, Subject.TARGET, name, fleet.name, fleet.devices, place=now[name].place)
+            for name in was.keys() & now.keys():
+                if was[name] != now[name]:
+                    yield _options(fleet, was[name], now[name])
+
+
+def _options(fleet: Fleet, was: TargetUse, now: TargetUse) -> Change:
+    """A target that stays, with other values for its options."""
+    old, new = ({option.name: option for option in use.options} for use in (was, now))
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    values = tuple(
+        Value(name, old[name].value if name in old else None, new[name].value if name in new else None, fleet.devices)
+        for name in names
+    )
+    place = next((new[name].place for name in names if name in new), now.place)
+    return Change(Kind.CHANGE, Subject.TARGET, now.name, fleet.name, fleet.devices, values, place=place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from compiler.artifact.artifact import Artifacts
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Source
-from compiler.bundle.bundles import FOLDER, levels_for
-from compiler.bundle.context import TargetFacts, cohort_context
+from compiler.bundle.bundles import FOLDER, cohort_folder, levels_for
+from compiler.bundle.context import cohort_context
 from compiler.bundle.index import DEVICES, device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS
 from compiler.bundle.render import render
 from compiler.bundle.serving import SERVE
-from compiler.bundle.targets import Target, inside
+from compiler.bundle.targets import Target, Use, inside
 from compiler.bundle.trace import Fact, TracedLine, TracingEnvironment, maker
 from compiler.fit.check import Estimate, check
 from compiler.fleet.catalogue import declared
@@ -115,7 +115,7 @@ def explain(
         path, why = f"{bundle.folder}/{located.name}", f"the bundle has no `{located.name}`"
         return nothing, [*diagnostics, _unknown(path, why, did_you_mean(located.name, files))]
     scene = scene_of(outcome, located.fleet, located.cohort, lock, located.target, device)
-    return (tuple(_of_bundle(scene, outcome.estimates[0], located.name, data.decode())), data), diagnostics
+    return (tuple(_of_bundle(scene, outcome.estimates[0], located.name, files)), data), diagnostics
 
 
 def scene_of(
@@ -153,8 +153,9 @@ def remark(on_disk: Path, name: str, given: bytes) -> str:
     return "" if same else f"`{name}` is another now: this is about what `slmc compile` would write."
 
 
-def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, text: str) -> Iterator[Explained]:
-    """Every line of the file `name`, which has this text."""
+def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, files: Mapping[str, bytes]) -> Iterator[Explained]:
+    """Every line of the file `name` of a bundle with these files."""
+    text = files[name].decode()
     if name == SUMS:
         yield from (_of_sum(number, line, scene) for number, line in _numbered(text))
         return
@@ -174,8 +175,11 @@ def _of_bundle(scene: ShownValues, estimate: Estimate, name: str, text: str) -> 
             yield _resolved(scene, number, line, facts, note)
         return
     assert scene.target is not None
-    context = cohort_context(scene.fleet, scene.cohort, scene.artifacts, estimate)
-    context["target"] = TargetFacts(scene.target.name, scene.target.description)
+    folder = cohort_folder(scene.fleet.name, scene.cohort.name, levels_for(len(scene.fleet.cohorts)))
+    context = cohort_context(scene.fleet, scene.cohort, scene.artifacts, estimate, folder)
+    use = next(use for use in scene.fleet.targets if use.name == scene.target.name)
+    context["target"] = Use.of(scene.target, use).facts()
+    context["files"] = {own: files[own].decode() for own in (ARTIFACTS, GOLDEN, SERVE) if own in files}
     if made := maker(scene.target, context, name):
         lines = TracingEnvironment(scene.target).trace(*made)
         yield from (_traced(scene, scene.target, number, line) for number, line in enumerate(lines, start=1))

@@ -153,7 +153,8 @@ def _row(change: Change) -> Row:
         case Subject.RUN:
             what = "run ", name, f" {run}"
         case Subject.TARGET:
-            what, link = ("target ", name, f" {run}"), "for"
+            options = (": ", *_values(change)) if change.values else (f" {run}",)
+            what, link = ("target ", name, *options), "for"
         case Subject.DEVICE_CLASS:
             what = "class ", name, ": ", *_values(change)
         case Subject.VARIABLE:

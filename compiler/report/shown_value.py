@@ -9,7 +9,9 @@ from typing import Any
 from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.base.spelling import camel
 from compiler.blueprint.blueprint import Blueprint
+from compiler.bundle.bundles import cohort_folder, levels_for
 from compiler.bundle.context import artifact_folder
+from compiler.bundle.options import option_values
 from compiler.bundle.targets import DEFINITION, Target
 from compiler.fit.check import RunEstimate
 from compiler.fleet.graph import Cohort, Fleet, Run, Setting
@@ -76,7 +78,7 @@ class ShownValues:
         if kind == "cohort" and rest:
             return [self._cohort(rest)]
         if kind == "target" and rest:
-            return [self._target(rest[0])]
+            return [self._target(*rest)]
         return []
 
     @property
@@ -111,7 +113,7 @@ class ShownValues:
             return self.set_by(fact, f"{at}.model", run.model.id)
         if field == "artifact":
             return [self._artifact(run, fact, rest[1:])]
-        if field == "runtime":
+        if field in ("runtime", "arguments"):
             return self.set_by(fact, f"{at}.serve.runtime", run.runtime.name if run.runtime else None)
         if field in ("environment", "limits", "objectives", "parameters"):
             return self._mapping(run, field, rest[1:])
@@ -169,6 +171,8 @@ class ShownValues:
             value: Any = [file.name for file in artifact.files]
         elif field == "folder":
             value = artifact_folder(artifact)
+        elif field == "golden":
+            value = artifact.golden is not None
         else:
             value = getattr(artifact, field)
         return self._one(fact, None, Setting(value, None), of_artifact(run, artifact, self.lock, field))
@@ -187,8 +191,10 @@ class ShownValues:
         fact = ".".join(["cohort", *rest])
         hardware = self.cohort.device_class
         place = class_place(self.blueprint, self.catalogue, hardware.name)
-        if rest == ["name"]:
-            return self._one(fact, None, Setting(self.cohort.name, None), self._cohort_name(str(place)))
+        if rest in (["name"], ["folder"]):
+            folder = cohort_folder(self.fleet.name, self.cohort.name, levels_for(len(self.fleet.cohorts)))
+            value = self.cohort.name if rest == ["name"] else folder
+            return self._one(fact, None, Setting(value, None), self._cohort_name(str(place)))
         if rest in (["device_class"], ["device_class", "name"]):
             return self._one(fact, f"deviceClasses.{hardware.name}", Setting(hardware.name, place))
         key = camel(rest[1])
@@ -201,10 +207,20 @@ class ShownValues:
             if setting.place and setting.overrode:
                 yield Ground(f"and after the overlays that set its values, here `{key}`", str(setting.place))
 
-    def _target(self, field: str) -> ShownValue:
+    def _target(self, field: str, *rest: str) -> ShownValue:
         assert self.target is not None
-        if field == "name":
-            use = next(use for use in self.fleet.targets if use.name == self.target.name)
-            return self._one("target.name", f"fleets.{self.fleet.name}.targets", Setting(use.name, use.place))
+        use = next(use for use in self.fleet.targets if use.name == self.target.name)
+        path = f"fleets.{self.fleet.name}.targets"
         ground = Ground("what the target's definition says", f"{self.target.label}/{DEFINITION}")
-        return self._one("target.description", None, Setting(self.target.description, None), [ground])
+        if field == "name":
+            return self._one("target.name", path, Setting(use.name, use.place))
+        if field == "description":
+            return self._one("target.description", None, Setting(self.target.description, None), [ground])
+        values = option_values(self.target.options, use)
+        if not rest:
+            return self._one("target.options", path, Setting(values, use.place))
+        name, fact = rest[0], f"target.options.{rest[0]}"
+        given = next((option for option in use.options if option.name == name), None)
+        if given is not None:
+            return self._one(fact, path, Setting(given.value, given.place))
+        return self._one(fact, path, Setting(values[name], None), [ground])

@@ -75,7 +75,7 @@ RICH: dict[str, Any] = {
             "columns": {"RAM": "fact.memory"},
             "order": ["region", "site"],
             "overridable": {"site": ["runs", "privacy.egress"]},
-            "targets": ["systemd", "compose"],
+            "targets": ["systemd", "container"],
             "privacy": {"dataClass": "health", "residency": "eu", "egress": "deny", "telemetry": ["latency"]},
             "overlays": [
                 {

@@ -127,7 +127,7 @@ def is_needed(path: Path) -> bool:
 def test_wrong_type(path: Path, value: Any) -> None:
     emitted = replaced(path, 7.5 if isinstance(value, (dict, list)) else {"zz": 1})
     code = "SLM210" if path in (("apiVersion",), ("kind",)) else "SLM202"
-    if path[-1] == "recipe":  # which may be a mapping, with other keys
+    if path[-1] == "recipe" or path[-2:-1] == ("targets",):  # which may be a mapping, with other keys
         assert one(emitted)[:2] == ("SLM201", emitted.keys[*path, "zz"])
     else:
         assert one(emitted)[:2] == (code, emitted.values[path])

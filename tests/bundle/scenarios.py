@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from compiler.base.codes import Code
 from compiler.bundle.bundles import Bundles, levels_for
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
-from compiler.fleet.graph import Fleet, Run, Runtime, TargetUse
+from compiler.fleet.graph import Fleet, Run, Runtime, TargetOption, TargetUse
 from tests.conftest import REPOSITORY
 from tests.values import CLASS, COHORT, DEVICE, FLEET, MIB, PLACE, PRIVACY, RUN, artifacts_of, digest
 
-TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "compose", "kubernetes"))
+TARGETS = tuple(TargetUse(name, PLACE) for name in ("systemd", "container", "quadlet", "kubernetes"))
 SERVED = replace(RUN, image=f"registry.example/slm-server@{digest('f')}", command=("/usr/lib/slmc/slm-server",))
 
 RUNTIME = Runtime(
@@ -109,6 +110,78 @@ OWN_RUNTIME = _fleet(
     replace(SERVED, name="other", port=8081),
 )
 
+
+def _use(name: str, **options: object) -> TargetUse:
+    return TargetUse(name, PLACE, tuple(TargetOption(key, options[key], PLACE, PLACE) for key in sorted(options)))
+
+
+CLUSTER = replace(
+    OWN_RUNTIME,
+    targets=(
+        *(use for use in TARGETS if use.name != "kubernetes"),
+        _use(
+            "kubernetes",
+            maxUnavailable="10%",
+            registry="oci://registry.shop.example:5000/models/slm",
+            registryAddress="192.0.2.7",
+            registrySecret="registry",
+            fetchImage=f"registry.example/curl@{digest('e')}",
+        ),
+        _use("flux", repository="ssh://git@git.example/shops.git", path="edge/deploy", secret="deploy-key"),
+        _use("argocd", repository="https://git.example/shops.git", branch="no", wave=-3),
+        _use("kserve", claim="models", replicas=2),
+    ),
+)
+"""What runs on a cluster, and what keeps it so, each with options."""
+
+BASE_IMAGE = f"registry.example/python@{digest('b')}"
+OPTIONS = replace(
+    _fleet(
+        replace(RUN, image=SERVED.image, command=None, runtime=RUNTIME, threads=2),
+        device_class=replace(CLASS, name="mini", arch="amd64", cores=None, systemd=257, podman="5.4"),
+    ),
+    targets=(
+        TargetUse("systemd", PLACE),
+        TargetUse("kubernetes", PLACE),
+        TargetUse("container", PLACE, (TargetOption("baseImage", BASE_IMAGE, PLACE, PLACE),)),
+        TargetUse("quadlet", PLACE),
+    ),
+)
+"""A fleet that says on what to build the image, for devices with new programs."""
+
+OBSERVED = replace(
+    _fleet(
+        replace(
+            SERVED,
+            runtime=RUNTIME,
+            objectives=(("errorRate", 0.01), ("latencyP95", 2.0), ("timePerToken", 0.08), ("timeToFirstToken", 0.36)),
+        ),
+        replace(
+            SERVED,
+            name="search.v2",
+            port=8081,
+            model=replace(SERVED.model, task="embeddings"),
+            runtime=replace(RUNTIME, tasks=("embeddings",)),
+            limits=(("queue", 0),),
+            objectives=(("latencyP95", 300.0), ("timePerToken", 0.1)),
+        ),
+        privacy=replace(PRIVACY, telemetry=("latency", "errors", "tokens", "memory")),
+    ),
+    targets=(TargetUse("prometheus", PLACE),),
+)
+"""Every objective, and those of a model that generates no tokens."""
+
+LITTLE_OBSERVED = replace(
+    _fleet(
+        replace(SERVED, runtime=RUNTIME, objectives=(("errorRate", 0.5), ("latencyP95", 2.0))),
+        replace(SERVED, name="foreign", port=8081, runtime=replace(RUNTIME, configuration=None, metrics="/stats")),
+    ),
+    targets=(TargetUse("prometheus", PLACE),),
+)
+"""No telemetry at all, and another runtime."""
+
+UNOBSERVED = replace(PLAIN, targets=(TargetUse("prometheus", PLACE),))
+
 SCENARIOS = {
     "plain": PLAIN,
     "two-runs-amd64": TWO_RUNS,
@@ -118,14 +191,18 @@ SCENARIOS = {
     "two-cohorts": TWO_COHORTS,
     "variables": VARIABLES,
     "own-runtime": OWN_RUNTIME,
+    "cluster": CLUSTER,
+    "options": OPTIONS,
 }
+WATCHED = {"observed": OBSERVED, "little-observed": LITTLE_OBSERVED, "unobserved": UNOBSERVED}
+"""For Prometheus alone."""
 
 
 def rendered(*fleets: Fleet) -> Bundles:
-    """The bundles of fleets in which nothing is wrong."""
+    """The bundles of fleets in which nothing is wrong, but for objectives that nothing can watch."""
     artifacts = artifacts_of()
     targets, diagnostics = check_targets(REPOSITORY, fleets)
-    assert diagnostics == []
+    assert {diagnostic.code for diagnostic in diagnostics} <= {Code.UNWATCHED_OBJECTIVE}
     estimates, diagnostics = check(fleets, artifacts)
     assert diagnostics == []
     bundles = render(

@@ -79,6 +79,7 @@ def test_many_cohorts_with_one_mistake_give_one_diagnostic() -> None:
     cohorts = tuple(replace(COHORT, name=f"c{number}", runs=(replace(SERVED, image=None),)) for number in range(5))
     diagnostics = found(replace(PLAIN, cohorts=cohorts))
     assert [(diagnostic.code, diagnostic.message) for diagnostic in diagnostics] == [
-        (Code.TARGET_NEEDS, "Run `chat` has no `serve.image`, and target `compose` needs one."),
+        (Code.TARGET_NEEDS, "Run `chat` has no `serve.image`, and target `container` needs one."),
+        (Code.TARGET_NEEDS, "Run `chat` has no `serve.image`, and target `quadlet` needs one."),
         (Code.TARGET_NEEDS, "Run `chat` has no `serve.image`, and target `kubernetes` needs one."),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from io import StringIO
 from typing import Any
@@ -85,6 +87,13 @@ def test_systemd_command_doubles_dollars_and_quotes_each_word() -> None:
     assert quoting.systemd_command(("/bin/a", "$HOME 5%", ";")) == '/bin/a "$$HOME 5%%" ";"'
 
 
+@pytest.mark.parametrize("word", ["", ";"])
+def test_quadlet_command_refuses_words_that_quadlet_loses(word: str) -> None:
+    with pytest.raises(Refused, match=f"Quadlet cannot carry '{word}' as a word of a command"):
+        quoting.quadlet_command(("a", word, "b"))
+    assert quoting.quadlet_command(("$a", "b;", "100%")) == '"$$a" "b;" "100%%"'
+
+
 @given(TEXT.filter(lambda text: "\0" not in text))
 def test_shell_and_env_read_back(text: str) -> None:
     script = f"printf %s {quoting.shell(text)}; printf '\\036'; VALUE={quoting.env(text)}; printf %s \"$VALUE\""
@@ -98,6 +107,42 @@ def test_nft_refuses_what_it_cannot_carry(text: str) -> None:
         quoting.nft(text)
 
 
+@given(VALUES)
+def test_json_reads_back_any_value_also_within_json(value: object) -> None:
+    written = quoting.json(value)
+    assert "\n" not in written
+    assert json.loads(written) == json.loads(json.loads(quoting.json(written))) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, "null"),
+        (("a", 1, 0.5), '["a", 1, 0.5]'),
+        ({"b": True, "a": ["größe\n"]}, '{"b": true, "a": ["größe\\n"]}'),
+    ],
+)
+def test_json_as_written(value: object, written: str) -> None:
+    assert quoting.json(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (float("nan"), "JSON has no number that is infinite or none at all."),
+        ([object()], "JSON has no value for A object."),
+    ],
+)
+def test_what_json_has_no_words_for(value: object, message: str) -> None:
+    with pytest.raises(Refused) as refused:
+        quoting.json(value)
+    assert str(refused.value) == message
+
+
+def test_sha256_is_that_of_the_texts_utf_8() -> None:
+    assert quoting.sha256("größe") == hashlib.sha256("größe".encode()).hexdigest()
+
+
 def test_nft_as_written() -> None:
     assert quoting.nft("slmc chat, 8080") == '"slmc chat, 8080"'
 
@@ -108,7 +153,7 @@ def test_nul_is_refused(name: str) -> None:
         quoting.FILTERS[name]("a\0b")
 
 
-@pytest.mark.parametrize("name", ["comment", "env", "nft", "shell", "systemd", "yaml"])
+@pytest.mark.parametrize("name", ["comment", "env", "json", "nft", "sha256", "shell", "systemd", "yaml"])
 def test_half_a_surrogate_pair_is_refused(name: str) -> None:
     with pytest.raises(Refused, match=r"half a surrogate pair"):
         quoting.FILTERS[name]("\ud800")

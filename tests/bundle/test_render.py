@@ -15,19 +15,19 @@ from compiler.artifact.artifact import Answer, Golden
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
-from tests.bundle.scenarios import PLAIN, SCENARIOS, TWO_COHORTS, rendered
+from tests.bundle.scenarios import PLAIN, SCENARIOS, TWO_COHORTS, WATCHED, rendered
 from tests.conftest import REPOSITORY
 from tests.tree import tree
 from tests.values import DEVICE, artifacts_of, digest
 
 EXPECTED = Path(__file__).parent.parent / "expected" / "bundle"
-assert SCENARIOS
+TREES = SCENARIOS | WATCHED
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", TREES)
 def test_bundles_are_as_expected(name: str, update: bool) -> None:
     """`pytest tests/bundle --update` rewrites the trees."""
-    files = rendered(SCENARIOS[name]).files()
+    files = rendered(TREES[name]).files()
     if update:
         shutil.rmtree(EXPECTED / name, ignore_errors=True)
         for path, data in files.items():
@@ -37,7 +37,7 @@ def test_bundles_are_as_expected(name: str, update: bool) -> None:
 
 
 def test_every_expected_tree_has_a_scenario() -> None:
-    assert sorted(path.name for path in EXPECTED.iterdir()) == sorted(SCENARIOS)
+    assert sorted(path.name for path in EXPECTED.iterdir()) == sorted(TREES)
 
 
 def test_order_of_fleets_does_not_matter() -> None:
@@ -189,9 +189,9 @@ def test_a_thousand_cohorts_compile_each_template_once(monkeypatch: pytest.Monke
     targets, _ = check_targets(REPOSITORY, [many])
     artifacts = artifacts_of()
     bundles = render(targets, [many], artifacts, check([many], artifacts)[0], {"shops": 0})
-    assert len(bundles.files()) > 60
+    assert len(bundles.files()) > 80
     assert bundles.diagnostics == []
-    assert len(list(bundles.bundles)) == 60
+    assert len(list(bundles.bundles)) == 80
     paths = sum("{" in file.path for target in targets.values() for file in target.files)
     templates = sum(len({file.template for file in target.files}) for target in targets.values())
-    assert compiled == paths + templates + 1  # names.j2, which others import
+    assert compiled == paths + templates + 4  # names.j2, registry.j2 and twice probe.j2, which others import

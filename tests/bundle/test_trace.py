@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from compiler.bundle.checks import check_targets
-from compiler.bundle.context import TargetFacts, cohort_context
+from compiler.bundle.context import cohort_context
+from compiler.bundle.manifest import ARTIFACTS, GOLDEN, artifacts_json, golden_json
+from compiler.bundle.serving import SERVE, serve_json
+from compiler.bundle.targets import Use
 from compiler.bundle.trace import TracedLine, TracingEnvironment, maker
 from compiler.fit.check import check
 from compiler.fleet.graph import Fleet
@@ -24,8 +27,16 @@ def traced(workspace: Path, fleet: Fleet, target: str, name: str) -> list[Traced
     artifacts = artifacts_of()
     targets, _ = check_targets(workspace, [fleet])
     estimates, _ = check([fleet], artifacts)
-    context = cohort_context(fleet, fleet.cohorts[0], artifacts, estimates[0])
-    context["target"] = TargetFacts(target, targets[target].description)
+    context = cohort_context(fleet, fleet.cohorts[0], artifacts, estimates[0], "shops/pi")
+    use = next(use for use in fleet.targets if use.name == target)
+    context["target"] = Use.of(targets[target], use).facts()
+    runs, hardware = context["runs"], context["cohort"].device_class
+    own = {
+        ARTIFACTS: artifacts_json(runs),
+        GOLDEN: golden_json(runs, artifacts.artifacts),
+        SERVE: serve_json(runs, context["fleet"], hardware),
+    }
+    context["files"] = {name: data.decode() for name, data in own.items() if data is not None}
     made = maker(targets[target], context, name)
     assert made is not None
     return TracingEnvironment(targets[target]).trace(*made)

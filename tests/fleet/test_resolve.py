@@ -53,7 +53,21 @@ SMALL = Recipe(
 DYNAMIC = {"scheme": "int8-dynamic", "perChannel": True, "reduceRange": False, "embeddings": "int8"}
 FAST = Recipe("fast", (Step("quantize", DYNAMIC, PLACE),), (), PLACE)
 TILL = DeviceClass(
-    "till", "arm64", 8 * GIB, 32 * 10**9, 2 * GIB, 0, 4, ("neon", "dotprod", "fp16"), (), 12.0, 80.0, "2023", 252, PLACE
+    "till",
+    "arm64",
+    8 * GIB,
+    32 * 10**9,
+    2 * GIB,
+    0,
+    4,
+    ("neon", "dotprod", "fp16"),
+    (),
+    12.0,
+    80.0,
+    "2023",
+    252,
+    PLACE,
+    "4.3",
 )
 OFFICE = DeviceClass("office", "amd64", 8 * GIB, 100 * 10**9, 0, 0, None, (), (), None, None, None, None, PLACE)
 

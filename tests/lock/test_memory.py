@@ -104,7 +104,7 @@ def test_a_folder_that_a_link_leads_to_may_be_another_one(shop: Shop, tmp_path: 
         (inventory / year / "shops.csv").write_text("".join(f"{line}\n" for line in lines))
     (inventory / "now").symlink_to("2025")
     shop.text = shop.text.replace("inventory/shops.csv", "inventory/now/shops.csv")
-    shop.targets = ["compose"]
+    shop.targets = ["container"]
     shop.write()
     settle(shop)
     (inventory / "now").unlink()

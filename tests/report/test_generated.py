@@ -14,7 +14,7 @@ from compiler.base.shipped import shipped
 from compiler.cli.asked import AskedFile, asked_file
 from compiler.cli.main import run
 from compiler.lock.text import NAME, read
-from compiler.report.generated import explain, locate
+from compiler.report.generated import explain, locate, scene_of
 from compiler.report.grounds import lock_text
 from compiler.report.outcome import Outcome
 from tests.conftest import REPOSITORY
@@ -70,6 +70,17 @@ def test_no_line_is_without_an_answer(file: str, workspace: Outcome) -> None:
             assert "{{" in line.template_text
 
 
+def test_facts_that_no_line_of_the_example_shows(workspace: Outcome) -> None:
+    located, _ = locate(workspace.fleets, "shops/counter-pi/kubernetes/namespace.yaml")
+    assert located is not None and located.cohort is not None
+    lock, _ = read(HELLO / NAME)
+    scene = scene_of(workspace, located.fleet, located.cohort, lock_text(HELLO / NAME, lock), "kubernetes", None)
+    (name,), (folder,) = scene.of(("cohort", "name")), scene.of(("cohort", "folder"))
+    assert (folder.fact, folder.setting.value, folder.grounds) == ("cohort.folder", "shops/counter-pi", name.grounds)
+    (golden,) = scene.of(("runs", "counter", "artifact", "golden"))
+    assert (golden.fact, golden.setting.value) == ("run.artifact.golden", True)
+
+
 def test_computed_memory_limit_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     file = "deploy/shops/counter-pi/systemd/slmc-counter.service"
     line = next(line for line in _asked(file, capsys)["lines"] if line["text"].startswith("MemoryMax="))
@@ -85,7 +96,7 @@ def test_computed_memory_limit_adds_up(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_golden_answers_say_whose_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    file = "deploy/shops/office-n100/compose/golden.json"
+    file = "deploy/shops/office-n100/container/golden.json"
     lock = json.loads((HELLO / "slmc.lock").read_text(encoding="utf-8"))["artifacts"]["pydoc-1.0.0-int8-fast"]
     found = {
         value["fact"]: value["value"] for line in _asked(file, capsys)["lines"] for value in line.get("values", [])

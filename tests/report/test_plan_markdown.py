@@ -68,7 +68,7 @@ def test_removals_come_before_everything_else() -> None:
 
 
 def test_short_sections_stay_beside_long_ones() -> None:
-    bundles = (BundleChange(Kind.ADD, "shops", "pi", ("compose",)),)
+    bundles = (BundleChange(Kind.ADD, "shops", "pi", ("container",)),)
     text = plan_markdown(review(values(5_000, "b"), bundles), [])
     assert text.index("#### Bundles (1)") > text.index("Changes (5,000)")
     assert "bundle line" not in text
@@ -92,7 +92,7 @@ def test_fleets_too_many_to_name_are_counted_too() -> None:
 
 
 def test_many_bundles_are_counted_by_fleet() -> None:
-    bundles = tuple(BundleChange(Kind.ADD, "shops", f"c-{n}", ("compose", "systemd")) for n in range(40))
+    bundles = tuple(BundleChange(Kind.ADD, "shops", f"c-{n}", ("container", "systemd")) for n in range(40))
     assert "| create 80 bundles of 40 cohorts of `shops` |" in plan_markdown(review((), bundles), [])
 
 

@@ -1,7 +1,8 @@
-"""A machine to install bundles on: systemd, booted in a container whose /usr is this machine's own."""
+"""A machine to install bundles on: systemd, booted in a container whose /usr is this machine's own, or a device's."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -65,18 +66,45 @@ class Machine:
 
 @contextmanager
 def booted(folder: Path, shown: Mapping[str, Path]) -> Iterator[Machine]:
-    """A machine with its root in `folder`, connected to FAR and to nothing else.
+    """A machine with its root in `folder` and this machine's programs, connected to FAR and to nothing else.
 
     `shown` are folders of this machine that it has too, to read, by their path there.
     """
     need_root()
-    name = f"slmc-test-{os.getpid()}"
+    with _running(_root(folder), folder, {"/usr": Path("/usr"), **shown}) as machine:
+        yield machine
+
+
+@contextmanager
+def booted_device(base: Path, folder: Path) -> Iterator[Machine]:
+    """A machine whose root begins as the file system in `base`, which stays as it is."""
+    need_root()
+    root = folder / "root"
+    for name in ("root", "changes", "work"):
+        (folder / name).mkdir()
+    layers = f"lowerdir={base},upperdir={folder / 'changes'},workdir={folder / 'work'}"
+    done = _output(tool("mount"), "-t", "overlay", "overlay", "-o", layers, str(root))
+    if done.returncode != 0:
+        absent(f"an overlay cannot be mounted: {done.stderr.strip()}")
+    try:
+        (root / "etc/machine-id").write_text("")
+        with _running(root, folder, {}) as machine:
+            yield machine
+    finally:
+        _output(tool("umount"), "--lazy", str(root))
+
+
+_numbers = itertools.count()
+
+
+@contextmanager
+def _running(root: Path, folder: Path, shown: Mapping[str, Path]) -> Iterator[Machine]:
+    name = f"slmc-test-{os.getpid()}-{next(_numbers)}"
     groups = _cgroups(name)
-    root = _root(folder)
     # A cgroup of its own, cgroup v2 and bpf: without them systemd does not enforce IPAddressDeny= and says nothing.
     script = 'for group; do echo $$ > "$group/cgroup.procs"; done; exec "$NSPAWN" --directory="$ROOT" '
     script += '--machine="$NAME" '
-    script += "--bind-ro=/usr $SHOWN --keep-unit --register=no --console=read-only --capability=all --private-network "
+    script += "$SHOWN --keep-unit --register=no --console=read-only --capability=all --private-network "
     script += "--system-call-filter='bpf @keyring perf_event_open @module' --boot"
     environment = {"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"} | {
         "NSPAWN": tool("systemd-nspawn"), "ROOT": str(root), "NAME": name,
@@ -87,6 +115,7 @@ def booted(folder: Path, shown: Mapping[str, Path]) -> Iterator[Machine]:
             ["bash", "-c", script, "bash", *map(str, groups)],
             env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
         )  # fmt: skip
+        machine = None
         try:
             machine = Machine(root, _leader(groups[0], nspawn, folder / "console"))
             with _cable(machine):
@@ -94,6 +123,8 @@ def booted(folder: Path, shown: Mapping[str, Path]) -> Iterator[Machine]:
             os.kill(machine.leader, signal.SIGRTMIN + 4)  # power off
             nspawn.wait(_PATIENCE)
         finally:
+            if machine is not None and nspawn.poll() is None:
+                os.kill(machine.leader, signal.SIGKILL)
             nspawn.kill()
             nspawn.wait()
             for group in groups:
@@ -174,5 +205,14 @@ def _cable(machine: Machine) -> Iterator[None]:
 
 
 def _remove(group: Path) -> None:
+    """After a machine that did not power off, its processes are on their way out for a moment."""
+    deadline = time.monotonic() + _PATIENCE
     for folder, _, _ in os.walk(group, topdown=False):
-        Path(folder).rmdir()
+        while True:
+            try:
+                Path(folder).rmdir()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)

@@ -11,16 +11,18 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compiler.fleet.graph import Fleet
-from tests.bundle.scenarios import EGRESS_ALLOWED, NASTY, NASTY_COMMAND, PLAIN, VARIABLES, files_of
+from tests.bundle.scenarios import EGRESS_ALLOWED, NASTY, NASTY_COMMAND, PLAIN, RUNTIME, VARIABLES, files_of
 from tests.conftest import REPOSITORY
 from tests.targets.machine import Machine, booted
-from tests.targets.test_compose import DEVICE_TEXT
+from tests.targets.test_container import DEVICE_TEXT
+from tests.targets.test_quadlet import units
 from tests.tools import put
 from tests.values import CLASS, MIB
 
@@ -128,6 +130,23 @@ def test_nasty_values_come_through(fleet: Fleet, machine: Machine) -> None:
     found = started(machine, bundle(replace(fleet, cohorts=(replace(cohort, runs=runs),))))
     assert found["arguments"] == list(NASTY_COMMAND[1:])
     assert {name: found["environment"].get(name) for name, _ in NASTY} == dict(NASTY)
+
+
+def test_nasty_values_come_through_quadlet_and_systemd_to_podman(machine: Machine, tmp_path: Path) -> None:
+    """Of the unit that Quadlet makes, with the probe in the place of podman: it sees the words of the command."""
+    (cohort,) = PLAIN.cohorts
+    words = tuple(word for word in NASTY_COMMAND if word not in ("", ";"))
+    run = replace(cohort.runs[0], environment=NASTY, runtime=replace(RUNTIME, arguments=words))
+    fleet = replace(PLAIN, cohorts=(replace(cohort, device_class=DEVICE_CLASS, runs=(run,)),))
+    unit = units(files_of(fleet, "quadlet"), tmp_path)[UNIT]
+    left_out = "Requires|After|Wants|Type|NotifyAccess|Delegate|ExecStop|ExecStopPost"
+    unit = re.sub(rf"^(?:{left_out})=.*\n", "", unit, flags=re.MULTILINE)
+    own = f"[Service]\nEnvironment=SLMC_HOST=127.0.0.1 SLMC_PORT=8080 SLMC_MODEL=/{FOLDER}\n"
+    found = started(machine, {UNIT: unit.replace("/usr/bin/podman", PROBE).replace("[Service]\n", own).encode()})
+    said = found["arguments"]
+    handed = dict(word.split("=", 1) for option, word in pairwise(said) if option == "--env")
+    assert {name: handed.get(name) for name, _ in NASTY} == dict(NASTY)
+    assert said[-len(words) :] == list(words)
 
 
 def test_onnx_runtime_works_in_the_sandbox(machine: Machine) -> None:

@@ -39,17 +39,24 @@ class Blobs:
         digest = str(descriptor["digest"])
         if digest in self._checked:
             return
-        path = self.path(digest)
+        self.glance(digest, int(descriptor["size"]))
         try:
-            if path.stat().st_size != descriptor["size"]:
-                raise Corrupt(digest, f"has {path.stat().st_size} bytes instead of {descriptor['size']}")
-            if digests.of_file(path) != digest:
+            if digests.of_file(self.path(digest)) != digest:
                 raise Corrupt(digest, "does not have the content that its digest names")
+        except OSError as error:
+            raise Corrupt(digest, f"cannot be read: {error.strerror}") from error
+        self._checked.add(digest)
+
+    def glance(self, digest: str, size: int) -> None:
+        """Whether there is a blob of this size; its content is not read. Raises Corrupt."""
+        try:
+            found = self.path(digest).stat().st_size
         except FileNotFoundError:
             raise Corrupt(digest, "is missing") from None
         except OSError as error:
             raise Corrupt(digest, f"cannot be read: {error.strerror}") from error
-        self._checked.add(digest)
+        if found != size:
+            raise Corrupt(digest, f"has {found} bytes instead of {size}")
 
     def read(self, descriptor: Mapping[str, Any]) -> bytes:
         """A small blob's content, checked. Raises Corrupt."""

@@ -19,6 +19,7 @@ from typing import Any
 from compiler.artifact.artifact import File, Shape
 from compiler.artifact.store import layout
 from compiler.artifact.store.blobs import Blobs, Corrupt
+from compiler.artifact.store.damage import corrupt_blob, corrupt_index
 from compiler.base import digests, files
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
@@ -133,19 +134,35 @@ class Store:
         """
         found = {name: File(name, path.stat().st_size, digests.of_file(path)) for name, path in sources.items()}
         listed = tuple(sorted(found.values(), key=lambda file: file.name))
+        with self.alone():
+            for name, path in sources.items():
+                self.blobs.take(path, found[name].digest)
+            return self._name(label, shape, listed, remarks, report)
+
+    def adopt(self, label: Label, shape: Shape, listed: tuple[File, ...], remarks: tuple[Remark, ...] = ()) -> Stored:
+        """Name an artifact whose files are blobs of the store already, as their names say.
+
+        Raises Corrupt when one is gone or has another size: somebody pruned the store meanwhile.
+        """
+        with self.alone():
+            for file in listed:
+                self.blobs.glance(file.digest, file.size)
+            return self._name(label, shape, listed, remarks, None)
+
+    def _name(
+        self, label: Label, shape: Shape, listed: tuple[File, ...], remarks: tuple[Remark, ...], report: Any
+    ) -> Stored:
+        """Write an artifact's manifest and name it in the index. For who holds the store."""
         manifest = layout.artifact_manifest(shape, listed)
         notes = label.notes() | {
             layout.REMARKS: json.dumps([astuple(remark) for remark in remarks]),
             layout.REF_NAME: f"{label.name}-{label.key.removeprefix('sha256:')[:12]}",
         }
         entry = layout.entry(layout.ARTIFACT, manifest, notes)
-        with self.alone():
-            for name, path in sources.items():
-                self.blobs.take(path, found[name].digest)
-            self.blobs.put(layout.artifact_config(shape))
-            self.blobs.put(manifest)
-            told = [] if report is None else [self._put_record(layout.REPORT, label, report, entry)]
-            self.add(entry, *told)
+        self.blobs.put(layout.artifact_config(shape))
+        self.blobs.put(manifest)
+        told = [] if report is None else [self._put_record(layout.REPORT, label, report, entry)]
+        self.add(entry, *told)
         return Stored(entry["digest"], listed, shape, remarks)
 
     def record(self, kind: str, key: str) -> tuple[Any, list[Diagnostic]]:
@@ -193,7 +210,7 @@ class Store:
             raise Stop(
                 Diagnostic(Code.CANNOT_READ, f"`{path}` cannot be read: {error.strerror}.", file=str(path))
             ) from error
-        return entries, [] if whole else [_corrupt_index(len(entries))]
+        return entries, [] if whole else [corrupt_index(len(entries))]
 
     def mend(self) -> list[Diagnostic]:
         """Write a damaged index anew with what can be read of it, and say so. Raises Stop when the disk refuses."""
@@ -266,34 +283,8 @@ class Store:
             entries, _ = self.index()
             self.write_index([other for other in entries if not _same(other, entry)])
             self.blobs.remove(corrupt.digest)
-        return _corrupt_blob(entry, corrupt)
+        return corrupt_blob(entry, corrupt)
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return layout.key_of(one) == layout.key_of(other) and one.get("artifactType") == other.get("artifactType")
-
-
-def _corrupt_index(kept: int) -> Diagnostic:
-    return Diagnostic(
-        Code.CORRUPT_BLOB,
-        f"`{layout.INDEX_FILE}` of the store is damaged: {kept} of its entries can be read. "
-        "What is missing is built anew when it is needed.",
-        help="`slmc cache verify`, or a compile, writes it anew with those. If this happens again, check the disk.",
-    )
-
-
-def _corrupt_blob(entry: Mapping[str, Any], corrupt: Corrupt) -> Diagnostic:
-    name = entry["annotations"].get(layout.NAME, "?")
-    if entry["artifactType"] == layout.ARTIFACT:
-        what, then = f"artifact `{name}`", "It is built anew."
-    elif entry["artifactType"] == layout.INTERMEDIATE:
-        what, then = f"`{name}`", "It is made anew."
-    elif entry["artifactType"] == layout.REPORT:
-        what, then = f"the report on `{name}`", "It is gone until the artifact is built anew."
-    else:
-        what, then = f"the figures of `{name}`", "They are measured anew."
-    return Diagnostic(
-        Code.CORRUPT_BLOB,
-        f"Blob `{corrupt.digest}` of {what} {corrupt.why}. {then}",
-        help="If this happens again, check the disk that holds the store.",
-    )

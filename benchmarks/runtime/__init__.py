@@ -1,0 +1,1 @@
+"""The runtime under load, and its throughput beside onnxruntime-genai alone. `python -m benchmarks.runtime`."""

@@ -1,0 +1,53 @@
+"""`slmc pull`: the artifacts of the lock from where they were pushed to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from compiler.artifact.store.store import Store, default_root
+from compiler.base.diagnostics import Stop, exit_code
+from compiler.cli import options
+from compiler.cli.output import Output
+from compiler.publish.connect import connect
+from compiler.publish.destination import Place
+from compiler.publish.failed import Failed
+from compiler.publish.patience import Patience
+from compiler.publish.pull import Pull
+from compiler.publish.shown import transfer_data, transfer_text
+from compiler.publish.wanted import locked, wanted
+from compiler.report.data import verdict
+
+
+@click.command()
+@options.workspace_and_place("SOURCE")
+@options.retries
+@click.option("--dry-run", "dry", is_flag=True, help="Fetch nothing; only ask what is there.")
+@options.output_format
+def command(workspace: Path, place: Place, retries: int, dry: bool, output_format: str) -> int:
+    """Fetch the artifacts that WORKSPACE's slmc.lock names from SOURCE into the store, each verified by its digest.
+
+    SOURCE is what `slmc push` takes as its destination. What the store has is not fetched, and what an interrupted run
+    got of a large file is kept.
+    """
+    output = Output(json=output_format == "json")
+    artifacts = wanted(workspace, locked(workspace))
+    patience = Patience(retries)
+    with output.meter() as meter:
+        try:
+            remote = connect(place, "pull", os.environ, patience)
+        except Failed as failed:
+            raise Stop(failed.alone()) from failed
+        transfer = Pull(Store(default_root(os.environ)), remote, meter.advance, patience, dry).run(artifacts)
+    code = exit_code(transfer.diagnostics)
+    if output.json:
+        found = {"source": str(place), "dryRun": dry, "artifacts": transfer_data(transfer)}
+        output.data(verdict(code, transfer.diagnostics) | found)
+        return int(code)
+    output.text(transfer_text(transfer, "to fetch" if dry else "fetched"))
+    output.diagnostics(transfer.diagnostics)
+    if not artifacts:
+        output.note("The lock names no artifact.")
+    return int(code)

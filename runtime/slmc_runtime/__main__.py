@@ -1,0 +1,3 @@
+from slmc_runtime.main import main
+
+main()
