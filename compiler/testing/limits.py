@@ -95,7 +95,7 @@ def _make(parent: Parent, memory: int, cpus: int, limits: Limits, stack: context
             _set(folder / "cpu.cfs_period_us", str(_PERIOD))
             _set(folder / "cpu.cfs_quota_us", str(quota))
     probe = Limits(_folders={MEMORY: (folder, parent.version)})
-    subprocess.run(probe.command(["true"]), check=True, capture_output=True)
+    subprocess.run(probe.command(["/bin/sh", "-c", ":"]), check=True, capture_output=True)
     for controller in parent.controllers:
         limits._folders[controller] = folder, parent.version
     limits.held += parent.controllers
