@@ -26,16 +26,22 @@ _OLDEST = 10
 _NEWER = (("sve", "neoverse-v1"), ("i8mm", "neoverse-v1"), ("bf16", "neoverse-v1"), ("dotprod", "cortex-a76"))
 """What qemu calls the processor that has an instruction set of a class."""
 _PLAIN = "cortex-a72"
+_EMULATOR = 512 * 2**20
+"""Bytes that qemu may take for itself: it took 120 MiB for a model of two megabytes, most of it translated code."""
 _EXTRA = "pip install 'slmc[test]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """How the runtime is started: the words before its own, and what its environment has beside the usual."""
+    """How the runtime is started: the words before its own, and what its environment has beside the usual.
+
+    `allowance`: bytes beyond the run's limit that an emulator may take.
+    """
 
     how: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    allowance: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +93,17 @@ def _here(case: Case) -> Machine:
 def _emulated(program: str, root: Path, case: Case) -> Machine:
     """Python of `root` with what is in its /opt/slmc. No rights are needed: qemu itself looks below `root`."""
     packages = next(iter(sorted(root.glob("opt/slmc/lib/python3.*/site-packages"))), None)
-    python = root / "usr" / "bin" / packages.parent.name if packages else None
+    places = [root / place / packages.parent.name for place in ("usr/bin", "usr/local/bin")] if packages else []
+    python = next((place for place in places if place.is_file()), None)
     needed = ("slmc_runtime", "onnxruntime", "tokenizers", *(("onnxruntime_genai",) if case.generates else ()))
-    if packages is None or python is None or not python.is_file():
+    if packages is None or python is None:
         raise Stop(_unusable(root, "has no Python with a `/opt/slmc`"))
     if missing := [name for name in needed if not (packages / name).is_dir()]:
         raise Stop(_unusable(root, f"lacks {', '.join(f'`{name}`' for name in missing)} in its /opt/slmc"))
     sets = case.device_class.isa
     processor = next((cpu for name, cpu in _NEWER if name in sets), _PLAIN)
     words = (program, "-L", str(root.resolve()), "-cpu", processor, str(python.resolve()))
-    return Machine("qemu", words, {"PYTHONPATH": str(packages.resolve())})
+    return Machine("qemu", words, {"PYTHONPATH": str(packages.resolve())}, _EMULATOR)
 
 
 def _unusable(root: Path, why: str) -> Diagnostic:

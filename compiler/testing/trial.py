@@ -70,12 +70,13 @@ def _tried(case: Case, machine: Machine, scratch: Path) -> Result:
         **machine.environment,
     }
     begun = time.monotonic()
-    with limited(case.memory_limit, case.cpus) as limits:
+    with limited(case.memory_limit + machine.allowance, case.cpus) as limits:
         code, said, log = _finished(limits.command([*words, "--check"]), environment, scratch)
         found = _verdict(said)
-        result = Result(case, Status.PASSED, machine.how, _peak(found, limits), unenforced=limits.unenforced)
+        peak = _peak(found, limits)
+        result = Result(case, Status.PASSED, machine.how, peak, unenforced=_unenforced(case, machine, limits, peak))
         result = replace(result, seconds=round(time.monotonic() - begun, 3), answers=_answers(found))
-        fault = _fault(case, limits, found, _ending(code, log))
+        fault = _killed(case, machine, limits) if limits.killed else _fault(found, _ending(code, log))
         return replace(result, status=Status.FAILED, fault=fault) if fault else result
 
 
@@ -103,10 +104,21 @@ def _finished(words: list[str], environment: Mapping[str, str], scratch: Path) -
     return process.returncode, said, log
 
 
-def _fault(case: Case, limits: Limits, found: Mapping[str, Any], ending: str) -> Fault | None:
-    if limits.killed:
-        peak = show_bytes(limits.peak or case.memory_limit)
-        return Fault(Code.KILLED_FOR_MEMORY, f"killed at {peak} of {show_bytes(case.memory_limit)}.", _RAISE)
+def _unenforced(case: Case, machine: Machine, limits: Limits, peak: int | None) -> str | None:
+    """An emulator that stays below the run's own limit, itself included, proves that the limit does."""
+    if limits.unenforced or not machine.allowance or (peak is not None and peak <= case.memory_limit):
+        return limits.unenforced
+    return f"memory: what the emulator takes counts as well, so {show_bytes(machine.allowance)} more were allowed"
+
+
+def _killed(case: Case, machine: Machine, limits: Limits) -> Fault:
+    limit = case.memory_limit
+    beside = f", with {show_bytes(machine.allowance)} more for the emulator" if machine.allowance else ""
+    told = f"killed at {show_bytes(limits.peak or limit)} of {show_bytes(limit)}{beside}."
+    return Fault(Code.KILLED_FOR_MEMORY, told, _RAISE)
+
+
+def _fault(found: Mapping[str, Any], ending: str) -> Fault | None:
     if not found:
         return Fault(Code.NOT_LOADED, f"slmc's runtime {ending}.", _REFUSED)
     error = found["error"]

@@ -87,6 +87,7 @@ def test_the_processor_is_one_of_the_class(isa: tuple[str, ...], processor: str,
         "qemu",
         (str(program), "-L", str(folder), "-cpu", processor, f"{folder}/usr/bin/python3.13"),
         {"PYTHONPATH": f"{folder}/opt/slmc/lib/python3.13/site-packages"},
+        512 * 2**20,
     )
 
 
