@@ -75,8 +75,9 @@ def _below(mount: Path, root: str, path: str) -> Path:
 
 
 def _delegated(mount: Path, root: str, path: str) -> Parent | None:
-    """The nearest group that gives its children controllers and is this user's to write to."""
+    """The nearest group of this user's that gives its children both controllers, else memory alone."""
     folder = _below(mount, root, path)
+    found = None
     while True:
         try:
             given = (folder / "cgroup.subtree_control").read_text(encoding="ascii").split()
@@ -84,7 +85,9 @@ def _delegated(mount: Path, root: str, path: str) -> Parent | None:
             given = []
         controllers = tuple(name for name in CONTROLLERS if name in given)
         if MEMORY in controllers and os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK):
-            return Parent(folder, 2, controllers)
+            if CPU in controllers:
+                return Parent(folder, 2, controllers)
+            found = found or Parent(folder, 2, controllers)
         if folder == mount:
-            return None
+            return found
         folder = folder.parent

@@ -82,6 +82,11 @@ def test_a_group_that_gives_memory_alone(tmp_path: Path) -> None:
     assert parents(mount(folder), "0::/job/step\n") == [Parent(folder / "job", 2, ("memory",))]
 
 
+def test_a_group_further_up_that_gives_both(tmp_path: Path) -> None:
+    folder = tree(tmp_path, {"": "cpu memory", "user.slice": "memory pids", "user.slice/shell.scope": ""})
+    assert parents(mount(folder), "0::/user.slice/shell.scope\n") == [Parent(folder, 2, ("memory", "cpu"))]
+
+
 def test_no_group_gives_controllers(tmp_path: Path) -> None:
     folder = tree(tmp_path, {"": "", "job": "cpu"})
     assert parents(mount(folder), "0::/job\n") == []
