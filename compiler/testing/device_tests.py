@@ -14,6 +14,7 @@ from compiler.pipeline import validate
 from compiler.publish.wanted import locked
 from compiler.questions import recall
 from compiler.testing.cases import cases, named
+from compiler.testing.machine import machine_for
 from compiler.testing.result import Result
 from compiler.testing.trial import Trial
 
@@ -44,6 +45,8 @@ def run_tests(request: Request, begin: Callable[[str], None]) -> tuple[list[Resu
     if outcome.failed():
         return [], outcome.diagnostics
     assert outcome.artifacts is not None
-    trial = Trial(request.workspace, Store(request.store), outcome.artifacts, request.root)
-    results = [trial.run(case, begin) for case in cases(outcome, request.run)]
+    trial = Trial(request.workspace, Store(request.store), outcome.artifacts)
+    # All of them before anything starts: a runtime that is not installed is said at once.
+    pairs = [(case, machine_for(case, request.root)) for case in cases(outcome, request.run)]
+    results = [trial.run(case, machine, begin) for case, machine in pairs]
     return results, [*outcome.diagnostics, *(found for result in results if (found := result.finding))]

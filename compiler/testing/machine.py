@@ -46,7 +46,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """There is no machine for the case."""
+    """Why there is no machine for the case."""
 
     reason: str
 
@@ -58,6 +58,8 @@ def native() -> str:
 
 def machine_for(case: Case, root: Path | None) -> Machine | Skip:
     """`root` is a file system for arm64. Raises Stop where the runtime lacks what it needs."""
+    if case.unfit:
+        return Skip(case.unfit)
     wanted = case.device_class.arch
     if wanted == native():
         return _here(case)

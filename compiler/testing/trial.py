@@ -20,7 +20,7 @@ from compiler.base.units import show_bytes
 from compiler.testing.bundle import write_bundle
 from compiler.testing.cases import Case
 from compiler.testing.limits import Limits, limited
-from compiler.testing.machine import Machine, Skip, machine_for
+from compiler.testing.machine import Machine, Skip
 from compiler.testing.result import Answers, Fault, Result, Status
 
 _PATIENCE = 3600.0
@@ -34,18 +34,14 @@ _DIFFERS = "A device would refuse this artifact. Compare the versions of the run
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What all cases share. `root` is a file system for arm64, if there is one."""
+    """What all cases share."""
 
     workspace: Path
     store: Store
     artifacts: Artifacts
-    root: Path | None
 
-    def run(self, case: Case, begin: Callable[[str], None]) -> Result:
-        """`begin` is told what starts. Raises Stop where the runtime itself is missing."""
-        if case.unfit:
-            return Result(case, Status.SKIPPED, reason=case.unfit)
-        machine = machine_for(case, self.root)
+    def run(self, case: Case, machine: Machine | Skip, begin: Callable[[str], None]) -> Result:
+        """`begin` is told what starts. Raises Stop when the disk refuses."""
         if isinstance(machine, Skip):
             return Result(case, Status.SKIPPED, reason=machine.reason)
         stored, _ = self.store.with_digest(case.artifact.digest)
@@ -66,6 +62,7 @@ def _tried(case: Case, machine: Machine, scratch: Path) -> Result:
         **{name: value for name, value in os.environ.items() if not name.startswith(("SLMC_", "PYTHON"))},
         "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
         "SLMC_MODEL": str(scratch / "artifact"),
         **machine.environment,
     }
@@ -89,7 +86,7 @@ def _finished(words: list[str], environment: Mapping[str, str], scratch: Path) -
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         start_new_session=True,
     )
