@@ -17,7 +17,7 @@ _OWN = RuntimeFacts("builtin/onnxruntime", "/livez", "/readyz", "/metrics", noti
 
 def write_bundle(case: Case, artifacts: Artifacts, folder: Path) -> None:
     """Write it into a scratch folder. A run that another runtime serves is described for slmc's own."""
-    names = cohort_context(case.fleet, case.cohort, artifacts, case.estimate)
+    names = cohort_context(case.fleet, case.cohort, artifacts, case.estimate, folder="")
     runs = [replace(run, runtime=_OWN) for run in names["runs"] if run.name == case.run.name]
     serve = serve_json(runs, names["fleet"], names["cohort"].device_class)
     assert serve is not None
