@@ -15,6 +15,7 @@ import pytest
 
 from compiler.base.codes import Code
 from compiler.cli.main import run
+from compiler.testing.limits import limited
 from tests.archive import Archive
 from tests.tools import absent
 
@@ -38,6 +39,10 @@ def codes_of(kind: str, text: str, folder: Path, capsys: pytest.CaptureFixture[s
         and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode
     ):
         absent("this machine allows no mount namespaces")
+    if "memoryLimit" in text:
+        with limited(2**30, 1) as limits:
+            if limits.unenforced:
+                absent(f"limits do not hold here: {limits.unenforced}")
     if kind == "sh":
         return set(re.findall(r"\bSLM\d{3}\b", run_shell(text, folder)))
     archive = Archive.parse(text)

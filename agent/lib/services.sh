@@ -82,6 +82,9 @@ make_users() {
   done 3<"$scratch/destinations"
 }
 
+# Quadlet generates its units at each boot: there is nothing to enable.   enable_unit UNIT
+enable_unit() { [ ! -f "$root/etc/systemd/system/$1" ] || systemctl enable "$1" </dev/null >&2; }
+
 # Guards first, then timers; the runs are restarted by `restart_runs`.
 start_units() {
   [ -n "$1" ] || return 0
@@ -90,7 +93,7 @@ start_units() {
       [ "$role" = "$wanted_role" ] || continue
       verb=reload-or-restart
       [ "$role" = guard ] || verb=start
-      systemctl enable "$unit" </dev/null >&2 && systemctl "$verb" "$unit" </dev/null >&2 || { reason="$unit did not start" && return 1; }
+      enable_unit "$unit" && systemctl "$verb" "$unit" </dev/null >&2 || { reason="$unit did not start" && return 1; }
     done 3<"$1/units.tsv"
   done
 }
@@ -100,7 +103,7 @@ restart_runs() {
   deadline=$(($(seconds_up) + TIMEOUT))
   while IFS=$tab read -r unit role url <&3 || [ -n "$unit" ]; do
     [ "$role" = run ] || continue
-    systemctl enable "$unit" </dev/null >&2 || { reason="$unit cannot be enabled" && return 1; }
+    enable_unit "$unit" || { reason="$unit cannot be enabled" && return 1; }
     systemctl reset-failed "$unit" </dev/null 2>/dev/null
     left=$((deadline - $(seconds_up)))
     [ "$left" -ge 1 ] || { reason="$unit had no time left of $TIMEOUT seconds" && return 1; }

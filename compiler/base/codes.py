@@ -75,6 +75,7 @@ class Code(Enum):
     IMPOSSIBLE_GATE = "SLM403", "impossible-gate", _ERROR, "No result can pass this gate", Exit.GATE_FAILED
     NO_CANDIDATE = "SLM404", "no-candidate", _ERROR, "No recipe of a choice suits the device class", Exit.GATE_FAILED
     CANDIDATE_DROPPED = "SLM405", "candidate-dropped", _WARNING, "Recipe of a choice does not apply to the model"
+    ANSWERS_DIFFER = "SLM406", "answers-differ", _ERROR, "Golden answers do not come out", Exit.GATE_FAILED
 
     # 5xx: models and builds
     NOT_ONNX = "SLM501", "not-onnx", _ERROR, "Model file is not a readable ONNX model"
@@ -113,11 +114,14 @@ class Code(Enum):
         Exit.BUILD_FAILED,
     )
     CONVERTER_MISSING = "SLM515", "converter-missing", _ERROR, "Converter is not installed", Exit.BUILD_FAILED
+    NOT_LOADED = "SLM519", "not-loaded", _ERROR, "Artifact does not load on the runtime", Exit.BUILD_FAILED
+    RUNTIME_MISSING = "SLM520", "runtime-missing", _ERROR, "Runtime to test with is not installed", Exit.BUILD_FAILED
 
     # 6xx: fit
     MEMORY_EXCEEDED = "SLM601", "memory-exceeded", _ERROR, "Runs do not fit the memory of the device class"
     STORAGE_EXCEEDED = "SLM602", "storage-exceeded", _ERROR, "Artifacts do not fit the storage of the device class"
     SATURATING_INT8 = "SLM603", "saturating-int8", _WARNING, "8-bit products overflow on this device class"
+    KILLED_FOR_MEMORY = "SLM604", "killed-for-memory", _ERROR, "Run is killed at its memory limit", Exit.GATE_FAILED
 
     # 7xx: targets and rendering
     UNDEFINED_VARIABLE = "SLM701", "undefined-variable", _ERROR, "Template names an undefined variable"

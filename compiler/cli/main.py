@@ -24,6 +24,7 @@ _COMMANDS = {
     "plan": ("compiler.cli.plan", "Show what a compile would change."),
     "compile": ("compiler.cli.compile", "Build the artifacts, write the bundles and slmc.lock."),
     "build": ("compiler.cli.build", "Build the artifacts alone, all or a part; or verify them."),
+    "test": ("compiler.cli.test", "Try the artifacts within the limits of each device class."),
     "push": ("compiler.cli.push", "Upload the artifacts of slmc.lock to a registry or a folder."),
     "pull": ("compiler.cli.pull", "Fetch and verify the artifacts of slmc.lock."),
     "release": ("compiler.cli.release", "Write and sign what lets devices take a bundle."),

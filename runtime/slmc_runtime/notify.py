@@ -12,11 +12,16 @@ from collections.abc import Mapping
 READY, STOPPING, WATCHDOG = "READY=1", "STOPPING=1", "WATCHDOG=1"
 
 
+def awaited(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether systemd waits to hear that the server is ready."""
+    return environment.get("NOTIFY_SOCKET", "").startswith(("/", "@"))
+
+
 def notify(*lines: str, wait: float = 2.0, environment: Mapping[str, str] = os.environ) -> None:
     """Tell systemd, when it asked. That it does not listen stops nobody: for so many seconds at most."""
-    address = environment.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
+    if not awaited(environment):
         return
+    address = environment["NOTIFY_SOCKET"]
     # A leading @ stands for the NUL of the abstract namespace.
     name = f"\0{address[1:]}" if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:

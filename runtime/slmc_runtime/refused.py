@@ -9,7 +9,7 @@ CONFIG = os.EX_CONFIG
 ABSENT = os.EX_NOINPUT
 """66: the bundle or the artifact is not there."""
 DIFFERS = os.EX_DATAERR
-"""65: a file is not the one that the bundle names."""
+"""65: a file is not the one that the bundle names, or an answer not the golden one."""
 MACHINE = os.EX_UNAVAILABLE
 """69: this machine or what is installed on it is not what the run needs."""
 MODEL = os.EX_SOFTWARE

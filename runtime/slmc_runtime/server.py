@@ -22,8 +22,8 @@ from slmc_runtime.health import Health
 from slmc_runtime.inference import Server
 from slmc_runtime.log import say
 from slmc_runtime.metrics import Metrics
-from slmc_runtime.notify import READY, STOPPING, WATCHDOG, notify, watchdog_seconds
-from slmc_runtime.refused import MODEL, Refused
+from slmc_runtime.notify import READY, STOPPING, WATCHDOG, awaited, notify, watchdog_seconds
+from slmc_runtime.refused import DIFFERS, MODEL, Refused
 from slmc_runtime.scheduler import Scheduler
 
 _CONNECTIONS = 512
@@ -125,6 +125,10 @@ class Serving:
             self._scheduler.refusal = "The model does not give its golden answers."
             say(f"not ready: {found['reason']}")
             notify(f"STATUS={found['reason']}")
+            if awaited():
+                # So that the release before comes back now, not when the time for a start is over.
+                self._ended = Refused(DIFFERS, found["reason"])
+                self._uvicorn.should_exit = True
             return
         self._scheduler.refusal = None
         run = self._bundle.run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -117,6 +118,35 @@ class Site:
         """The id of the bundle that is committed."""
         return sha256((self.bundle / "SHA256SUMS").read_bytes()).hexdigest()
 
+    def edit(self, old: str, new: str) -> None:
+        """A change of the blueprint, compiled."""
+        blueprint = self.workspace / "shop.slmc.yaml"
+        assert old in blueprint.read_text()
+        blueprint.write_text(blueprint.read_text().replace(old, new))
+        slmc("compile", self.workspace, store=self.store)
+
+    def change_answers(self) -> None:
+        """The bundle with a golden answer that its model does not give."""
+        golden = json.loads((self.bundle / "golden.json").read_text())
+        golden["artifacts"][0]["answers"][0]["tokens"][0] ^= 1
+        (self.bundle / "golden.json").write_text(json.dumps(golden))
+        self.sum_up()
+
+    def sum_up(self) -> None:
+        """Write the SHA256SUMS of the bundle anew."""
+        names = sorted(file.name for file in self.bundle.iterdir() if file.name != "SHA256SUMS")
+        sums = "".join(f"{sha256((self.bundle / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+        (self.bundle / "SHA256SUMS").write_text(sums)
+
+    def wait_until_ready(self, wanted: str) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AssertionError):
+                if self.get("/readyz")["bundle"] == wanted:
+                    return
+            time.sleep(0.5)
+        raise AssertionError(self.machine.run("journalctl", "--no-pager", "--lines=60").stdout)
+
     def break_weights(self) -> None:
         """Another artifact in the place of the bundle's: its weights are no model. The registry has it."""
         tables = {name: (self.bundle / name).read_text() for name in ("artifacts.json", "artifacts.tsv", "serve.json")}
@@ -128,9 +158,7 @@ class Site:
         for file in sorted(self.bundle.iterdir()):
             text = file.read_text().replace(old, new).replace(artifact["digest"].removeprefix("sha256:"), other)
             file.write_text(text)
-        names = sorted(file.name for file in self.bundle.iterdir() if file.name != "SHA256SUMS")
-        sums = "".join(f"{sha256((self.bundle / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
-        (self.bundle / "SHA256SUMS").write_text(sums)
+        self.sum_up()
         self.upload(weights, new)
 
     def upload(self, data: bytes, digest: str) -> None:

@@ -81,6 +81,33 @@ def test_an_unrelated_commit_restarts_nothing(shop: Site) -> None:
     assert (code, status["result"], running(shop)) == (0, "unchanged", before)
 
 
+def test_a_release_that_keeps_failing_after_it_was_taken_gives_way(shop: Site) -> None:
+    """systemd gives up on the run, and its OnFailure= asks the agent to go back."""
+    first = shop.get("/readyz")["bundle"]
+    shop.edit("threads: 2", "threads: 1")
+    second = shop.release("One thread")
+    code, status = shop.sync()
+    assert (code, status["result"], status["bundle"], second != first) == (0, "deployed", second, True)
+    current = shop.machine.root / "var/lib/slmc/current"
+    deadline = time.monotonic() + 120
+    while current.readlink().name == second and time.monotonic() < deadline:
+        shop.machine.run("systemctl", "kill", "--signal=KILL", UNIT)
+        time.sleep(0.2)
+    assert current.readlink().name == first
+    shop.wait_until_ready(first)
+    code, status = shop.sync()
+    assert (code, status["result"], status["bundle"], status["wantedBundle"]) == (8, "known-bad", first, second)
+
+
+def test_a_release_with_wrong_answers_gives_way(shop: Site) -> None:
+    good = shop.get("/readyz")["bundle"]
+    shop.change_answers()
+    bad = shop.release_anyway("Answers that the model does not give")
+    code, status = shop.sync()
+    assert (code, status["result"], status["bundle"], status["wantedBundle"]) == (8, "rolled-back", good, bad)
+    assert shop.get("/readyz")["bundle"] == good
+
+
 def test_a_broken_release_gives_way_to_the_one_before(shop: Site) -> None:
     good = shop.get("/readyz")["bundle"]
     shop.break_weights()

@@ -135,7 +135,8 @@ def test_only_git_s_own_folder_is_not_looked_at(tmp_path: Path, name: str) -> No
 
 
 def test_an_edit_in_a_folder_of_a_forge_is_seen(shop: Shop, stages: list[str]) -> None:
-    notes = shop.folder / ".github" / "calibration.jsonl"  # the folder is the example's
+    notes = shop.folder / ".github" / "calibration.jsonl"
+    notes.parent.mkdir()
     notes.write_text("{}")
     settle(shop)
     stages.clear()

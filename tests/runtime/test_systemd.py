@@ -13,6 +13,7 @@ import pytest
 from slmc_runtime.notify import notify, watchdog_seconds
 
 from tests.runtime.serving import PATIENCE, Served, serving, wait_for
+from tests.runtime.test_golden_answers import changed
 from tests.runtime.test_limits import ASKED, limit, wait_until
 
 
@@ -67,6 +68,17 @@ def _silent(served: Served, heard: socket.socket) -> None:
     with pytest.raises(TimeoutError):
         heard.recv(4096)
     heard.settimeout(PATIENCE)
+
+
+def test_wrong_answers_end_a_start_that_systemd_waits_for(
+    generator: Path, tmp_path: Path, systemd: socket.socket
+) -> None:
+    bundle = changed(generator, tmp_path / "bundle", "tokens", lambda v: [v[0] ^ 1, *v[1:]])
+    reason = "golden answer 2: its continuation differs from token 1 on"
+    with serving(bundle, ready=False, NOTIFY_SOCKET=str(tmp_path / "notify")) as served:
+        _, said = served.process.communicate(timeout=PATIENCE)
+    assert (served.process.returncode, said) == (65, f"slmc-serve: not ready: {reason}\nslmc-serve: {reason}\n")
+    assert until(systemd, f"STATUS={reason}") == [f"STATUS={reason}"]
 
 
 def test_a_systemd_that_does_not_listen_holds_nobody_up(tmp_path: Path, systemd: socket.socket) -> None:

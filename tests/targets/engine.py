@@ -37,6 +37,7 @@ mount --rbind /sys "$ROOT/sys"
 mount --rbind /dev "$ROOT/dev"
 for name in $OWN; do mkdir -p "$ROOT/$name" "$FOLDER/$name"; mount --bind "$FOLDER/$name" "$ROOT/$name"; done
 # Images are copied whole from layer to layer, and are gone with this mount.
+mkdir -p "$ROOT/var/lib/containers"
 mount -t tmpfs -o size=4g tmpfs "$ROOT/var/lib/containers"
 ip link set lo up
 ip address add "$FAR/32" dev lo

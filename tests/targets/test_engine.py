@@ -27,6 +27,7 @@ WHEELS = REPOSITORY / ".ci" / "roots" / "wheels" / "3.13"
 COHORT = "deploy/shops/office-n100"
 READY = "http://127.0.0.1:8080/readyz"
 NEEDLESS = (
+    "opt",
     "boot",
     "dev",
     "proc",

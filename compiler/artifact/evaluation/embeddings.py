@@ -14,6 +14,7 @@ import numpy as np
 
 from compiler.artifact.evaluation import encoding
 from compiler.artifact.evaluation.blocks import Blocks
+from compiler.artifact.evaluation.finite import not_finite
 from compiler.artifact.evaluation.metrics import EMBEDDINGS
 from compiler.artifact.evaluation.request import Figures, Request, interval, result
 from compiler.artifact.evaluation.statistics import Interval, bootstrap, percentiles, wilson
@@ -57,7 +58,7 @@ def measure(request: Request) -> dict[str, Any]:
     kept: list[Any] = []
     for number, vector in enumerate(_vectors(request.reference, request)):
         if not np.isfinite(vector).all():
-            raise ValueError("its embeddings are not finite numbers")
+            raise not_finite("its embeddings are not finite numbers", request.reference)
         if number < NEIGHBOURS:
             kept.append(vector.astype(np.float32))
         for other in others:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from compiler.artifact.evaluation.finite import not_finite
 from compiler.artifact.evaluation.metrics import TEXT_CLASSIFICATION
 from compiler.artifact.evaluation.request import Figures, Request, interval, result
 from compiler.artifact.evaluation.statistics import REPLICATES, Interval, percentiles, wilson
@@ -44,7 +45,7 @@ def measure(request: Request) -> dict[str, Any]:
     confusion, count = np.zeros((0, 0), np.int64), 0
     for entry, scores in zip(taken(request, TEXT_CLASSIFICATION), _scores(request.reference, request), strict=True):
         if not np.isfinite(scores).all():
-            raise ValueError("its scores are not finite numbers")
+            raise not_finite("its scores are not finite numbers", request.reference)
         if not count:
             confusion = np.zeros((len(scores), len(scores)), np.int64)
             for other in others:

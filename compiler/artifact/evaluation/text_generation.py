@@ -16,6 +16,7 @@ import numpy as np
 
 from compiler.artifact.evaluation import texts
 from compiler.artifact.evaluation.blocks import Blocks
+from compiler.artifact.evaluation.finite import not_finite
 from compiler.artifact.evaluation.greedy import log_probabilities, piece_length
 from compiler.artifact.evaluation.metrics import TEXT_GENERATION
 from compiler.artifact.evaluation.prompts import Examiner
@@ -67,7 +68,9 @@ def measure(request: Request) -> dict[str, Any]:
     for number, ids in enumerate(_windows(request)):
         _window(reference, others, ids, number, blocks, piece)
     if not reference.loss.sum() < _HOPELESS * blocks.positions:
-        raise ValueError("its logits are not finite numbers, or its perplexity is beyond all numbers")
+        raise not_finite(
+            "its logits are not finite numbers, or its perplexity is beyond all numbers", request.reference
+        )
     for other in others:
         if why := _fault(other, blocks.positions):
             other.fail(why)

@@ -134,7 +134,8 @@ class _Building:
             measured = self._qualities(bench, actions)
             if not measured:
                 return
-            speeds = self._speeds(bench, actions)
+            # What did not run there would be told a second time.
+            speeds = self._speeds(bench, actions, {name for name, one in measured.items() if one.failed})
             for action in actions:
                 self._finish(action, measured[action.name], speeds.get(self.stored[action.name].digest))
             model, size = actions[0].model.id, source.size()
@@ -195,14 +196,14 @@ class _Building:
                 wanted.append(Wanted(action, stored, compared))
         return wanted, kept
 
-    def _speeds(self, bench: Bench, actions: list[Action]) -> dict[str | None, Speed | None]:
+    def _speeds(self, bench: Bench, actions: list[Action], failed: set[str]) -> dict[str | None, Speed | None]:
         """By digest of the artifact; of the model under None. All as the store has them, or all measured anew:
-        figures that are compared come from one run. What another runtime runs is not measured."""
+        figures that are compared come from one run. What another runtime runs is not measured, nor what `failed`."""
         ours = {action.name: self.stored[action.name] for action in actions}
         subjects: dict[str | None, Action] = {
             ours[action.name].digest: action
             for action in actions
-            if converted(file.name for file in ours[action.name].files) is None
+            if action.name not in failed and converted(file.name for file in ours[action.name].files) is None
         }
         subjects[None] = actions[0]
         known: dict[str | None, Speed | None] = {}

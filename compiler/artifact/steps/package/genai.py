@@ -16,7 +16,7 @@ from typing import Literal
 from compiler.artifact.steps.convert import conversion
 from compiler.artifact.steps.step import Bench, Effect
 
-VERSION = conversion.version("genai", 1)
+VERSION = conversion.version("genai", 2)
 REPRODUCIBLE = True
 SUFFIX = ".onnx"
 
