@@ -57,7 +57,7 @@ def verify(request: BuildRequest, progress: Callable[[str], None]) -> Outcome:
 
 def _part(request: BuildRequest) -> tuple[Outcome, Plan | None, Lock]:
     """The plan's part that a build is about, None where something is wrong; and the last lock."""
-    outcome = validate(request.workspace, request.store)
+    outcome = validate(request.workspace, request.store, builds=True)
     last = outcome.take(read(request.workspace / NAME))
     if outcome.failed():
         return outcome, None, last

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from compiler.artifact.artifact import Artifacts
+from compiler.artifact.evaluation.before import check_texts
 from compiler.artifact.evaluation.calibration import check_calibration
-from compiler.artifact.evaluation.repeats import check_repeats
 from compiler.artifact.making.build import build
 from compiler.artifact.making.pace import Pace
 from compiler.artifact.measuring.gates import check_gates, impossible_gates, of_runs
@@ -62,10 +62,11 @@ class Request:
     pace: Pace = field(default_factory=Pace)
 
 
-def validate(workspace: Path, store: Path | None) -> Outcome:
+def validate(workspace: Path, store: Path | None, *, builds: bool = False) -> Outcome:
     """Text → Fleets: everything that can be known without building.
 
-    Without a `store`, where fetched models are, it does without the models' files: a lock has their digests.
+    Without a `store`, where fetched models are, it does without the models' files: a lock has their digests. A caller
+    that `builds` next hears of evaluation data then, together with what is wrong with models.
     """
     outcome = Outcome()
     documents = outcome.take(read_all(workspace))
@@ -77,7 +78,8 @@ def validate(workspace: Path, store: Path | None) -> Outcome:
     outcome.targets = outcome.take(check_targets(workspace, outcome.fleets))
     if store is not None:
         outcome.diagnostics += check_sources(workspace, store, blueprint)
-        outcome.diagnostics += check_calibration(workspace, blueprint) + check_repeats(workspace, blueprint)
+        outcome.diagnostics += check_calibration(workspace, blueprint)
+        outcome.diagnostics += check_texts(workspace, blueprint, lines=not builds)
     return outcome
 
 
@@ -88,7 +90,7 @@ def compile(request: Request, progress: Callable[[str], None]) -> Outcome:
     memory = Memory(request.workspace, to, request.store, tools.libraries).recall()
     if not request.whole and (short := attempt(request.workspace, to, memory, mode)) is not None:
         return short
-    outcome = validate(request.workspace, request.store if mode is Mode.COMPILE else None)
+    outcome = validate(request.workspace, request.store if mode is Mode.COMPILE else None, builds=True)
     outcome.mode = mode
     last = outcome.take(read(request.last))
     levels = {fleet.name: levels_for(len(fleet.cohorts)) for fleet in outcome.fleets}

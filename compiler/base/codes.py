@@ -78,9 +78,21 @@ class Code(Enum):
     ANSWERS_DIFFER = "SLM406", "answers-differ", _ERROR, "Golden answers do not come out", Exit.GATE_FAILED
 
     # 5xx: models and builds
-    NOT_ONNX = "SLM501", "not-onnx", _ERROR, "Model file is not a readable ONNX model"
-    EXTERNAL_DATA = "SLM502", "external-data", _ERROR, "External data of the model is missing or short"
-    UNSUPPORTED_MODEL = "SLM503", "unsupported-model", _ERROR, "Model does not have the shape that its task needs"
+    NOT_ONNX = "SLM501", "not-onnx", _ERROR, "Model file is not a readable ONNX model", Exit.BUILD_FAILED
+    EXTERNAL_DATA = (
+        "SLM502",
+        "external-data",
+        _ERROR,
+        "External data of the model is missing or short",
+        Exit.BUILD_FAILED,
+    )
+    UNSUPPORTED_MODEL = (
+        "SLM503",
+        "unsupported-model",
+        _ERROR,
+        "Model does not have the shape that its task needs",
+        Exit.BUILD_FAILED,
+    )
     STEP_FAILED = "SLM504", "step-failed", _ERROR, "Recipe step failed", Exit.BUILD_FAILED
     STEP_IDLE = "SLM505", "step-without-effect", _WARNING, "Recipe step changed nothing"
     EVALUATION_FAILED = "SLM506", "evaluation-failed", _ERROR, "Evaluation failed", Exit.BUILD_FAILED
@@ -95,7 +107,13 @@ class Code(Enum):
         Exit.BUILD_FAILED,
     )
     STEP_PARTIAL = "SLM511", "step-partial", _WARNING, "Recipe step left a part of the model as it was"
-    CUSTOM_OPERATOR = "SLM514", "custom-operator", _ERROR, "Model has an operator that onnxruntime does not have"
+    CUSTOM_OPERATOR = (
+        "SLM514",
+        "custom-operator",
+        _ERROR,
+        "Model has an operator that onnxruntime does not have",
+        Exit.BUILD_FAILED,
+    )
     SOURCE_NOT_FETCHED = "SLM517", "source-not-fetched", _ERROR, "Source has not been fetched"
     REPEATED_TEXTS = "SLM518", "repeated-texts", _WARNING, "Evaluation data repeats a text"
     LOST_SPARSITY = "SLM516", "lost-sparsity", _WARNING, "Later step undid sparsity"

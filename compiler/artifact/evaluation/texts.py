@@ -18,7 +18,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
 from compiler.fleet.graph import Model
 
-_MOST_FINDINGS = 5
+MOST_FINDINGS = 5
 _HALF = "The line has half of a character: a surrogate (`\\ud800` to `\\udfff`) that has no other beside it."
 HELP = 'Each line is an object with a string `text`: {"text": "…"}.'
 _LABEL_HELP = 'Each line is an object with a string `text` and its label: {"text": "…", "label": "…"}.'
@@ -104,11 +104,15 @@ def check(workspace: Path, model: Model) -> list[Diagnostic]:
                 prompts = prompts or one.prompt is not None
             except BadLine as error:
                 empty = False
-                help = _help(model.task, isinstance(error, MissingField))
-                found.append(error.at(model.evaluation_data, Code.BAD_EVALUATION_DATA, help))
-                if len(found) == _MOST_FINDINGS:
+                found.append(unusable(error, model.evaluation_data, model.task))
+                if len(found) == MOST_FINDINGS:
                     break
     return [too_little(model, prompts)] if empty else found
+
+
+def unusable(error: BadLine, file: str, task: str) -> Diagnostic:
+    """The finding at a line of evaluation data. `file` is relative to the workspace."""
+    return error.at(file, Code.BAD_EVALUATION_DATA, _help(task, isinstance(error, MissingField)))
 
 
 def too_little(model: Model, prompts: bool = False) -> Diagnostic:
