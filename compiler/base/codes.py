@@ -140,6 +140,7 @@ class Code(Enum):
     STORAGE_EXCEEDED = "SLM602", "storage-exceeded", _ERROR, "Artifacts do not fit the storage of the device class"
     SATURATING_INT8 = "SLM603", "saturating-int8", _WARNING, "8-bit products overflow on this device class"
     KILLED_FOR_MEMORY = "SLM604", "killed-for-memory", _ERROR, "Run is killed at its memory limit", Exit.GATE_FAILED
+    CONTEXT_EXCEEDED = "SLM605", "context-exceeded", _ERROR, "Context is longer than the model's"
 
     # 7xx: targets and rendering
     UNDEFINED_VARIABLE = "SLM701", "undefined-variable", _ERROR, "Template names an undefined variable"

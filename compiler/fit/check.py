@@ -9,6 +9,7 @@ from compiler.artifact.artifact import Artifact, Artifacts
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import show_bytes
+from compiler.fit.context import overlong
 from compiler.fit.saturation import saturating
 from compiler.fleet.graph import Cohort, Fleet, Run
 
@@ -65,7 +66,7 @@ def check(fleets: Iterable[Fleet], artifacts: Artifacts) -> tuple[tuple[Estimate
     """Estimate every cohort, and report those whose device class is too small or does not suit a recipe."""
     fleets = tuple(fleets)
     estimates: list[Estimate] = []
-    diagnostics = saturating(fleets)
+    diagnostics = saturating(fleets) + overlong(fleets, artifacts)
     for fleet in fleets:
         for cohort in fleet.cohorts:
             estimate = _estimate(fleet, cohort, artifacts)
