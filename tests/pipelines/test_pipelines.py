@@ -45,8 +45,8 @@ def test_the_schema_accepts_it(schema: str, file: str, written: str, wrong: str,
 
 
 def test_both_install_the_version_that_wrote_them() -> None:
-    assert f'pip install "slmc=={compiler.__version__}"' in (PIPELINES / "github" / ACTION).read_text()
-    assert gitlab()["variables"]["SLMC_PACKAGE"] == f"slmc=={compiler.__version__}"
+    assert f'pip install "slmc[test]=={compiler.__version__}"' in (PIPELINES / "github" / ACTION).read_text()
+    assert gitlab()["variables"]["SLMC_PACKAGE"] == f"slmc[test]=={compiler.__version__}"
 
 
 def test_nothing_is_named_by_a_tag_that_can_move() -> None:
