@@ -34,7 +34,7 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """None is what the artifact's `genai_config.json` says under `search`. A temperature or a `top_p` of 0 is greedy."""
+    """None is what the artifact's `genai_config.json` says under `search`. A temperature or `top_p` of 0 is greedy."""
 
     temperature: float | None = None
     top_p: float | None = None

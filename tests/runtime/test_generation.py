@@ -135,9 +135,8 @@ def test_what_leaves_one_token_to_draw_is_greedy(generating: Served, asked: dict
 
     def said(**options: float) -> set[str]:
         ask = generating.client.completions.create
-        return {
-            ask(model="pydoc", prompt=PROMPT, max_tokens=24, seed=seed, **options).choices[0].text for seed in (1, 2)
-        }
+        answers = [ask(model="pydoc", prompt=PROMPT, max_tokens=24, seed=seed, **options) for seed in (1, 2)]
+        return {answer.choices[0].text for answer in answers}
 
     assert said(**asked) == said()
     assert len(said(temperature=1.5)) == 2
