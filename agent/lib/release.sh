@@ -142,9 +142,10 @@ check_tables() {
     hexadecimal "$digest" && hexadecimal "${path%%/*}" && inside "$path" && case $path in */?*) ;; *) false ;; esac && [ -z "$rest" ] &&
       case $size in '' | *[!0-9]* | ????????????????*) false ;; esac || refuse "artifacts.tsv: the line of \`$path\` is not one"
   done 3<"$1/artifacts.tsv"
-  while IFS=$tab read -r unit role url rest <&3 || [ -n "$unit" ]; do
-    case $unit in '' | -* | *[!A-Za-z0-9@._:-]*) false ;; esac && [ -z "$rest" ] &&
-      case $role:$url in guard:* | timer:* | run: | run:- | run:http://* | run:https://*) ;; *) false ;; esac ||
+  while IFS=$tab read -r unit role url by <&3 || [ -n "$unit" ]; do
+    case $unit in '' | -* | *[!A-Za-z0-9@._:-]*) false ;; esac &&
+      case $role:$url in guard:* | timer:* | run: | run:- | run:http://* | run:https://*) ;; *) false ;; esac &&
+      case $role:$by in guard: | timer: | run: | run:status) ;; *) false ;; esac ||
       refuse "units.tsv: the line of \`$unit\` is not one"
   done 3<"$1/units.tsv"
 }

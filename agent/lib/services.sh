@@ -3,22 +3,23 @@
 
 # Whether every run of a release's folder answers with the bundle's id.   answers FOLDER ID
 answers() {
-  while IFS=$tab read -r unit role url <&3 || [ -n "$unit" ]; do
+  while IFS=$tab read -r unit role url by <&3 || [ -n "$unit" ]; do
     [ "$role" = run ] || continue
-    answers_run "$unit" "$url" "$2" || return 1
+    answers_run "$unit" "$url" "$by" "$2" || return 1
   done 3<"$1/units.tsv"
 }
 
-# A server of the release before answers too, but with another id.   answers_run UNIT URL ID
+# A server of the release before answers too, but with another id. One that knows nothing of bundles is asked for a
+# status of success: its unit was restarted, so it is the new one.   answers_run UNIT URL BY ID
 answers_run() {
-  case $2 in
-    '' | -) systemctl is-active --quiet "$1" </dev/null ;;
-    *)
-      curl --silent --fail --noproxy '*' --max-time 5 "$2" </dev/null 2>/dev/null | tr -d ' \t\r\n' |
-        grep -Fq "\"bundle\":\"$3\""
-      ;;
+  case $2:$3 in
+    : | -:*) systemctl is-active --quiet "$1" </dev/null ;;
+    *:status) systemctl is-active --quiet "$1" </dev/null && ask "$2" >/dev/null ;;
+    *) ask "$2" | tr -d ' \t\r\n' | grep -Fq "\"bundle\":\"$4\"" ;;
   esac
 }
+
+ask() { curl --silent --fail --noproxy '*' --max-time 5 "$1" </dev/null 2>/dev/null; }
 
 # Installs the files of a release and starts its units; with no folder, removes what the last one installed.
 # Every part may be done again after a kill: the lists of what is here grow before and shrink after.   apply FOLDER
@@ -101,7 +102,7 @@ start_units() {
 # Restarts the runs and waits until each answers with the id, TIMEOUT seconds for all of them.   restart_runs FOLDER ID
 restart_runs() {
   deadline=$(($(seconds_up) + TIMEOUT))
-  while IFS=$tab read -r unit role url <&3 || [ -n "$unit" ]; do
+  while IFS=$tab read -r unit role _ <&3 || [ -n "$unit" ]; do
     [ "$role" = run ] || continue
     enable_unit "$unit" || { reason="$unit cannot be enabled" && return 1; }
     systemctl reset-failed "$unit" </dev/null 2>/dev/null
@@ -109,9 +110,9 @@ restart_runs() {
     [ "$left" -ge 1 ] || { reason="$unit had no time left of $TIMEOUT seconds" && return 1; }
     timeout --foreground "$left" systemctl restart "$unit" </dev/null >&2 || may_come "$unit" || return 1
   done 3<"$1/units.tsv"
-  while IFS=$tab read -r unit role url <&3 || [ -n "$unit" ]; do
+  while IFS=$tab read -r unit role url by <&3 || [ -n "$unit" ]; do
     [ "$role" = run ] || continue
-    wait_for "$unit" "$url" "$2" || return 1
+    wait_for "$unit" "$url" "$by" "$2" || return 1
   done 3<"$1/units.tsv"
 }
 
@@ -128,11 +129,13 @@ may_come() {
   return 1
 }
 
-# wait_for UNIT URL ID
+# wait_for UNIT URL BY ID
 wait_for() {
-  until answers_run "$1" "$2" "$3"; do
+  expected="with the bundle's id"
+  [ "$3" != status ] || expected="that it is ready"
+  until answers_run "$1" "$2" "$3" "$4"; do
     systemctl is-failed --quiet "$1" </dev/null && { reason="$1 failed" && return 1; }
-    [ "$(seconds_up)" -lt "$deadline" ] || { reason="$1 did not answer with the bundle's id within $TIMEOUT seconds" && return 1; }
+    [ "$(seconds_up)" -lt "$deadline" ] || { reason="$1 did not answer $expected within $TIMEOUT seconds" && return 1; }
     sleep 1
   done
 }

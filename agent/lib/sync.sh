@@ -128,9 +128,9 @@ keep() {
 # A device that has just booted may be loading its models.
 settled() {
   deadline=$(($(seconds_up) + TIMEOUT))
-  while IFS=$tab read -r unit role url <&3 || [ -n "$unit" ]; do
+  while IFS=$tab read -r unit role url by <&3 || [ -n "$unit" ]; do
     [ "$role" = run ] || continue
-    wait_for "$unit" "$url" "$serving" || return 1
+    wait_for "$unit" "$url" "$by" "$serving" || return 1
   done 3<"$1/units.tsv"
 }
 
@@ -146,6 +146,6 @@ verify_command() {
   while IFS=$tab read -r digest size path <&3; do
     subject="artifact $path" && check has_digest "$artifacts/$path" "$digest"
   done 3<"$deployed/artifacts.tsv"
-  subject='every run answers with the id of the bundle' && check answers "$deployed" "$serving"
+  subject='every run answers as this bundle' && check answers "$deployed" "$serving"
   exit "$failed"
 }

@@ -103,6 +103,10 @@ def option_values(options: Iterable[Option], use: TargetUse) -> dict[str, Any]:
 def _unfit(option: Option, given: TargetOption) -> Diagnostic:
     typed = _has_type(option.type, given.value)
     message = f"`{option.name}` is not {_expected(option)}."
+    quoted = str(given.value)
+    number = isinstance(given.value, int | float) and not isinstance(given.value, bool)
+    if option.type == "text" and number and _fits(option, quoted):
+        message = f'`{option.name}` is a number, and text was expected: write `"{quoted}"`.'
     return Diagnostic(
         Code.BAD_VALUE if typed or option.type == "image" else Code.WRONG_TYPE,
         message,

@@ -28,16 +28,21 @@ _GREEDY = {
 """The likeliest token and nothing else, whatever the artifact's own settings are."""
 
 
+_LEAST = 1e-6
+"""A share of the probability so small that only the likeliest token is in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """None is what the artifact's `genai_config.json` says under `search`. A temperature of 0 is greedy."""
+    """None is what the artifact's `genai_config.json` says under `search`. A temperature or `top_p` of 0 is greedy."""
 
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
 
     def options(self) -> dict[str, Any]:
-        if self.temperature == 0:
+        # onnxruntime-genai takes a top_p that is 0 as float32 for none, and would draw from all tokens.
+        if self.temperature == 0 or (self.top_p is not None and self.top_p < _LEAST):
             return {"do_sample": False}
         named = {"temperature": self.temperature, "top_p": self.top_p, "random_seed": self.seed}
         given = {name: value for name, value in named.items() if value is not None}

@@ -6,6 +6,7 @@ The same arithmetic as the compiler's, in float64 from the logits or the vector 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,8 @@ def check(model: Model, golden: Mapping[str, Any] | None, progress: Callable[[],
         return NOTHING
     try:
         tolerance, answers = float(golden["tolerance"]), list(golden["answers"])
+        if not math.isfinite(tolerance):
+            raise ValueError("a tolerance that is no number")
         found: list[Found] = []
         vectors: list[Any] = []
         for one in _answers(model, golden["task"], answers, vectors):

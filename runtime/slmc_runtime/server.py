@@ -18,6 +18,7 @@ import uvicorn
 from slmc_runtime.app import application
 from slmc_runtime.bundle import Bundle
 from slmc_runtime.channel import encoded
+from slmc_runtime.connection import waiting
 from slmc_runtime.health import Health
 from slmc_runtime.inference import Server
 from slmc_runtime.log import say
@@ -28,6 +29,8 @@ from slmc_runtime.scheduler import Scheduler
 
 _CONNECTIONS = 512
 """At once: far more than requests may wait, and few enough for the memory of a small device."""
+_HEAD = 10.0
+"""Seconds in which the head of a request has to come, unless the run has less time for all of it."""
 _LINE = 64 * 2**20
 """Bytes of a message of the model's process: 2048 vectors of 4096 numbers in base64."""
 _TOO_LATE = "The server is stopping."
@@ -58,7 +61,7 @@ class Serving:
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=waiting(min(bundle.run.limits.timeout, _HEAD)),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -67,6 +67,8 @@ class Health:
 
     def __init__(self) -> None:
         self.root = Path()
+        self.foreign = False
+        """Whether the server knows nothing of bundles, as those of others."""
 
     def answers(self, unit: str) -> str:
         """The bundle that the unit serves, if it does."""
@@ -78,6 +80,8 @@ class Health:
         bundle = self.answers(request.path.split("/")[1])
         if not bundle:
             return send(request, 503, b'{"status": "golden answers differ"}')
+        if self.foreign:
+            return send(request, 200, b'{"status":"ok"}')
         return send(request, 200, json.dumps({"status": "ready", "bundle": bundle, "run": "counter"}).encode())
 
 

@@ -47,8 +47,10 @@ def bundle(
     artifact: Mapping[str, bytes] | None = None,
     more: Mapping[str, bytes] | None = None,
     folder: str = FOLDER,
+    by: str = "",
 ) -> Bundle:
-    """A bundle of one run whose unit file holds `unit`; `more` are files that it installs into /etc/slmc/."""
+    """A bundle of one run whose unit file holds `unit`; `more` are files that it installs into /etc/slmc/; `by` is by
+    what the run is known to be ready, if not by the bundle's id."""
     artifact = {"model.onnx": WEIGHTS, "tokens/tokenizer.json": TOKENS} if artifact is None else artifact
     files: dict[str, bytes] = {
         "artifacts.json": b"{}\n",
@@ -70,12 +72,8 @@ def bundle(
     files["artifacts.tsv"] = _table(
         [(hex_of(data), str(len(data)), f"{folder}/{name}") for name, data in artifact.items()]
     )
-    files["units.tsv"] = _table(
-        [
-            ("nftables-slmc.service", "guard", "-"),
-            ("slmc-counter.service", "run", f"http://127.0.0.1:{port}/slmc-counter.service/readyz"),
-        ]
-    )
+    ready = f"http://127.0.0.1:{port}/slmc-counter.service/readyz{by and chr(9) + by}"
+    files["units.tsv"] = _table([("nftables-slmc.service", "guard", "-"), ("slmc-counter.service", "run", ready)])
     return Bundle(files, artifact)
 
 

@@ -32,6 +32,25 @@ def test_another_shell_does_the_same(scene: Scene) -> None:
     assert (scene.device.tree, scene.device.calls) == (tree(scene, first, 1), installed(scene) * 2)
 
 
+def test_a_server_of_others_is_known_by_its_status(scene: Scene) -> None:
+    """llama.cpp's, for one, does not say the bundle's id."""
+    scene.device.configure(TIMEOUT="4")
+    scene.health.foreign = True
+    first = scene.release(scene.bundle(by="status"), 1)
+    assert scene.device.sync()[0] == 0
+    scene.device.calls.clear()
+    assert scene.device.sync() == (0, "slmc-agent: unchanged\n")
+    bad = scene.release(scene.bundle("# broken\n", {"model.onnx": b"bad"}, folder="b" * 64, by="status"), 2)
+    reason = "slmc-counter.service did not answer that it is ready within 4 seconds"
+    code, said = scene.device.sync()
+    assert (code, said.splitlines()[-1]) == (
+        8,
+        f"slmc-agent: rolled-back: {bad.id} is bad ({reason}): {first.id} serves again",
+    )
+    verified = scene.device.start("verify")
+    assert verified.communicate(timeout=60)[0].splitlines()[-1] == "ok      every run answers as this bundle"
+
+
 def test_second_release_takes_what_is_there_and_removes_what_is_no_longer_installed(scene: Scene) -> None:
     first = scene.release(scene.bundle(more={"old.conf": b"old"}), 1)
     assert scene.device.sync()[0] == 0

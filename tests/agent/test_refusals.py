@@ -200,6 +200,8 @@ def test_a_link_in_the_place_of_a_file(scene: Scene) -> None:
         ("artifacts.tsv", f"{'0' * 63}\t7\t{'1' * 64}/x", f"artifacts.tsv: the line of `{'1' * 64}/x` is not one"),
         ("units.tsv", "--root=x\tguard\t-", "units.tsv: the line of `--root=x` is not one"),
         ("units.tsv", "x.service\tother\t-", "units.tsv: the line of `x.service` is not one"),
+        ("units.tsv", "x.service\trun\thttp://x\tword", "units.tsv: the line of `x.service` is not one"),
+        ("units.tsv", "x.service\tguard\t-\tstatus", "units.tsv: the line of `x.service` is not one"),
         ("units.tsv", "x.service\trun\tfile:///x", "units.tsv: the line of `x.service` is not one"),
     ],
 )

@@ -15,7 +15,7 @@ from compiler.artifact.artifact import Answer, Golden
 from compiler.bundle.checks import check_targets
 from compiler.bundle.render import render
 from compiler.fit.check import check
-from tests.bundle.scenarios import PLAIN, SCENARIOS, TWO_COHORTS, WATCHED, rendered
+from tests.bundle.scenarios import OWN_RUNTIME, PLAIN, RUNTIME, SCENARIOS, TWO_COHORTS, WATCHED, files_of, rendered
 from tests.conftest import REPOSITORY
 from tests.tree import tree
 from tests.values import DEVICE, artifacts_of, digest
@@ -195,3 +195,17 @@ def test_a_thousand_cohorts_compile_each_template_once(monkeypatch: pytest.Monke
     paths = sum("{" in file.path for target in targets.values() for file in target.files)
     templates = sum(len({file.template for file in target.files}) for target in targets.values())
     assert compiled == paths + templates + 4  # names.j2, registry.j2 and twice probe.j2, which others import
+
+
+@pytest.mark.parametrize("target", ["systemd", "quadlet"])
+def test_the_agent_asks_servers_of_others_for_no_bundle(target: str) -> None:
+    """Only a runtime that reads the bundle can say its id."""
+    (cohort,) = OWN_RUNTIME.cohorts
+    own = cohort.runs[0]
+    foreign = replace(own, name="foreign", port=8082, runtime=replace(RUNTIME, configuration=None, ready="/health"))
+    fleet = replace(OWN_RUNTIME, cohorts=(replace(cohort, runs=(own, foreign)),))
+    lines = files_of(fleet, target)["units.tsv"].decode().splitlines()
+    assert lines[1:-1] == [
+        "slmc-chat.service\trun\thttp://127.0.0.1:8080/readyz",
+        "slmc-foreign.service\trun\thttp://127.0.0.1:8082/health\tstatus",
+    ]

@@ -129,6 +129,19 @@ def test_what_is_drawn_with_a_seed_is_drawn_again(generating: Served) -> None:
     assert len({drawn(seed) for seed in range(4)}) > 1
 
 
+@pytest.mark.parametrize("asked", [{"temperature": 0}, {"top_p": 0}, {"top_p": 1e-320, "temperature": 1.5}])
+def test_what_leaves_one_token_to_draw_is_greedy(generating: Served, asked: dict[str, float]) -> None:
+    """onnxruntime-genai would take a top_p of 0 for none, and draw from all tokens."""
+
+    def said(**options: float) -> set[str]:
+        ask = generating.client.completions.create
+        answers = [ask(model="pydoc", prompt=PROMPT, max_tokens=24, seed=seed, **options) for seed in (1, 2)]
+        return {answer.choices[0].text for answer in answers}
+
+    assert said(**asked) == said()
+    assert len(said(temperature=1.5)) == 2
+
+
 def test_the_models_of_the_server(generating: Served) -> None:
     client = generating.client
     assert [model.id for model in client.models.list()] == ["pydoc@1.0.0"]

@@ -144,6 +144,21 @@ def test_a_body_that_does_not_come(bundle: Path) -> None:
         assert outcomes(served) == {"timeout": 1}
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /rea", b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /rea"])
+def test_a_head_that_does_not_come(bundle: Path, sent: bytes) -> None:
+    """Without an end, a few hundred such connections would keep everyone out, the probes too."""
+    with (
+        serving(limit(bundle, timeoutSeconds=0.3)) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as client,
+    ):
+        client.sendall(sent)
+        said = b""
+        while more := client.recv(65536):
+            said += more
+        assert said.startswith(b"HTTP/1.1 404 ") if b"Host" in sent else said == b""
+        assert served.get("/readyz")[0] == 200
+
+
 def test_a_graceful_stop_finishes_what_runs(bundle: Path) -> None:
     with serving(bundle) as served, ThreadPoolExecutor(2) as pool:
         with halted(served):

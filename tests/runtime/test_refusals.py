@@ -174,6 +174,13 @@ def test_files_that_are_not_those_of_the_bundle_s_id(bundle: Path) -> None:
     assert refused(bundle) == (os.EX_DATAERR, f"{bundle}/serve.json is not the file that SHA256SUMS names")
 
 
+@pytest.mark.parametrize("name", ["golden.json", "serve.json", "artifacts.json"])
+def test_a_file_of_the_bundle_that_is_gone(bundle: Path, name: str) -> None:
+    """Above all the golden answers: nobody would know that there are any."""
+    (bundle / name).unlink()
+    assert refused(bundle) == (os.EX_NOINPUT, f"there is no file {bundle}/{name}, which SHA256SUMS names")
+
+
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     assert refused(tmp_path) == (os.EX_NOINPUT, f"{tmp_path} has no SHA256SUMS, so it is no bundle")
     assert refused(tmp_path / "x") == (os.EX_NOINPUT, f"there is no bundle {tmp_path / 'x'}")
@@ -184,3 +191,12 @@ def test_golden_answers_that_are_none(bundle: Path) -> None:
     listed = [{"digest": digest, "task": "text-generation", "tolerance": 0.1, "answers": [{"prompt": "x"}]}]
     change(bundle, "golden.json", json.dumps({"artifacts": listed}))
     assert refused(bundle) == (os.EX_CONFIG, "golden.json has no usable golden answers: KeyError")
+
+
+@pytest.mark.parametrize("tolerance", ["NaN", "Infinity"])
+def test_a_tolerance_that_is_no_number(bundle: Path, tolerance: str) -> None:
+    """With one that is infinite, every model would be right."""
+    text = json.dumps({"artifacts": [{"digest": bundles.DIGEST, "task": "text-generation", "answers": []}]})
+    change(bundle, "golden.json", text.replace('"answers"', f'"tolerance": {tolerance}, "answers"'))
+    code, found, _ = checked(bundle)
+    assert (code, found["error"]) == (1, "golden.json has no usable golden answers: ValueError")

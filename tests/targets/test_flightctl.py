@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ruamel.yaml import YAML
+from slmc_runtime.bundle import open_bundle
 
 from compiler.artifact.artifact import Answer, Golden
 from compiler.bundle.checks import check_targets
@@ -122,12 +123,13 @@ def test_the_device_gets_what_the_server_reads_of_the_bundle(tmp_path: Path) -> 
     (folder,) = {path.rpartition("/")[0] for path in found}
     contents = {path.rpartition("/")[2]: content for path, content in found.items()}
     assert folder == f"/var/lib/slmc/releases/{sha256(contents['SHA256SUMS'].encode()).hexdigest()}"
-    for name in ("golden.json", "serve.json"):
+    for name in ("artifacts.json", "golden.json", "serve.json"):
         assert contents[name].encode() == files[name]
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
     done = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=tmp_path, check=False)
     assert done.returncode == 0
+    assert open_bundle(tmp_path, "chat", {}).id == folder.rpartition("/")[2]
     assert f"Volume={folder}:/bundle:ro,z\n".encode() in unit_files(fleet("own-runtime"))["slmc-chat.container"]
     assert "config" not in spec(fleet("two-runs-amd64"))
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from ruamel.yaml import YAML
+from slmc_runtime.bundle import open_bundle
 
 from compiler.artifact.artifact import File
 from compiler.bundle.checks import check_targets
@@ -174,11 +175,12 @@ def test_install_puts_everything_in_its_place(tmp_path: Path) -> None:
     assert {path.relative_to(artifact).as_posix(): path.read_bytes() for path in artifact.rglob("*.*")} == FILES
     assert (artifact / "model.onnx").samefile(device.downloads / hexes(MODEL))
     (release,) = (tmp_path / "slmc" / "releases").iterdir()
+    own = ("artifacts.json", "golden.json", "serve.json")
     assert {path.name: path.read_bytes() for path in release.iterdir()} == {
-        "golden.json": files["golden.json"],
-        "serve.json": files["serve.json"],
-        "SHA256SUMS": "".join(f"{hexes(files[name])}  {name}\n" for name in ("golden.json", "serve.json")).encode(),
+        **{name: files[name] for name in own},
+        "SHA256SUMS": "".join(f"{hexes(files[name])}  {name}\n" for name in own).encode(),
     }
+    assert open_bundle(release, "chat", {}).id == release.name
     assert release.name == hexes((release / "SHA256SUMS").read_bytes())
     assert device.script("Recover").returncode == 0
 
