@@ -71,6 +71,29 @@ def test_a_disk_that_is_really_full(scene: Scene) -> None:
         tools.run("umount", small)
 
 
+def test_a_disk_that_fills_up_costs_nothing_that_is_in_use(scene: Scene, tmp_path: Path) -> None:
+    """The disk is full when the agent looks for what it may remove."""
+    tools.need_root()
+    small, data = tmp_path / "small", scene.device.root / "var/lib/slmc"
+    for folder in (small, data):
+        folder.mkdir(parents=True)
+    tools.run("mount", "-t", "tmpfs", "-o", "size=4m", "none", data)
+    try:
+        first = scene.release(scene.bundle(), 1)
+        assert scene.device.sync()[0] == 0
+        before = artifact(scene)
+        scene.release(scene.bundle("# second\n", {"model.onnx": b"w" * 300_000}, folder="2" * 64), 2)
+        (small / "df").write_text(
+            f"#!/bin/sh\ncat /dev/zero >'{data}/filler' 2>/dev/null\nexec {tools.tool('df')} \"$@\"\n"
+        )
+        (small / "df").chmod(0o755)
+        scene.device.path = [small, *scene.device.path]
+        assert (scene.device.sync()[0], artifact(scene), len(before)) == (7, before, 2)
+        assert scene.device.status["bundle"] == first.id
+    finally:
+        tools.run("umount", data)
+
+
 def test_tls_is_verified_and_not_left(scene: Scene, tmp_path: Path) -> None:
     found = scene.release(scene.bundle("", ONE), 1)
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
