@@ -22,7 +22,8 @@ from compiler.bundle.context import TargetFacts, cohort_context
 from compiler.bundle.environment import TargetEnvironment, renderer
 from compiler.bundle.targets import Target
 from compiler.fit.check import Estimate, check
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, Model, Origins, Privacy, Recipe, Run
+from compiler.fleet.devices import Device, Origins
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Recipe, Run
 
 DEVICES = 200
 ROUNDS = 9

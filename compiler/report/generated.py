@@ -21,7 +21,8 @@ from compiler.bundle.targets import Target, Use, inside
 from compiler.bundle.trace import Fact, TracedLine, TracingEnvironment, maker
 from compiler.fit.check import Estimate, check
 from compiler.fleet.catalogue import declared
-from compiler.fleet.graph import Cohort, Device, Fleet, Setting
+from compiler.fleet.devices import Device, Setting
+from compiler.fleet.graph import Cohort, Fleet
 from compiler.fleet.match import comparable
 from compiler.report.grounds import Ground, LockText
 from compiler.report.outcome import Outcome
