@@ -149,7 +149,7 @@ def _load(name: str, folder: Path, label: str) -> tuple[Target | None, list[Diag
     versions = {"podman": spec.versions.podman, "systemd": spec.versions.systemd}
     needed = tuple((program, oldest) for program, oldest in versions.items() if oldest is not None)
     target = Target(name, spec.description, tuple(spec.needs), files, folder, label, options, needed)
-    return replace(target, beside=tuple(spec.beside), max_own_files=spec.maxOwnFiles), []
+    return replace(target, beside=tuple(spec.beside), max_own_files=spec.max_own_files), []
 
 
 def _missing_template(document: Document, folder: Path, index: int, entry: TargetFileSpec) -> list[Diagnostic]:
