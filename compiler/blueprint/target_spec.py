@@ -14,7 +14,10 @@ class TargetFileSpec(Spec):
     """One file of a bundle."""
 
     path: Annotated[RelativePath, Field(description="Where it goes in the bundle; may hold Jinja expressions.")]
-    template: Annotated[RelativePath, Field(description="Name of the Jinja template in the target's folder.")]
+    template: Annotated[
+        RelativePath,
+        Field(description="Name of the Jinja template in the target's folder; `builtin/TARGET/FILE` is one of slmc's."),
+    ]
     per: Annotated[Literal["run"] | None, Field(description="`run`: one file for each run of the cohort.")] = None
     max_bytes: Annotated[ByteSize | None, Field(description="The largest that its reader takes.")] = None
 
