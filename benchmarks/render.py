@@ -25,8 +25,7 @@ from compiler.fit.check import Estimate, check
 from compiler.fleet.devices import Device, Origins
 from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Recipe, Run
 
-DEVICES = 200
-ROUNDS = 9
+DEVICES, ROUNDS = 200, 9
 PLACE = Span(Source("fleet.slmc.yaml", "fleets: {}\n"), 1, 1, 6)
 MIB = 2**20
 
