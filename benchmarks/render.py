@@ -22,10 +22,10 @@ from compiler.bundle.context import TargetFacts, cohort_context
 from compiler.bundle.environment import TargetEnvironment, renderer
 from compiler.bundle.targets import Target
 from compiler.fit.check import Estimate, check
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, Model, Origins, Privacy, Recipe, Run
+from compiler.fleet.devices import Device, Origins
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Recipe, Run
 
-DEVICES = 200
-ROUNDS = 9
+DEVICES, ROUNDS = 200, 9
 PLACE = Span(Source("fleet.slmc.yaml", "fleets: {}\n"), 1, 1, 6)
 MIB = 2**20
 

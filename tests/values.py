@@ -8,19 +8,8 @@ from typing import Any
 
 from compiler.artifact.artifact import Answer, Artifact, Artifacts, Figure, File, Golden, Original, Quality, Shape
 from compiler.base.span import Source, Span
-from compiler.fleet.graph import (
-    Cohort,
-    Device,
-    DeviceClass,
-    Fleet,
-    Model,
-    Privacy,
-    Recipe,
-    Run,
-    Setting,
-    Step,
-    TargetUse,
-)
+from compiler.fleet.devices import Device, Setting
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Model, Privacy, Recipe, Run, Step, TargetUse
 from compiler.fleet.sources import ModelSource
 
 MIB = 2**20

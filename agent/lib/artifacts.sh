@@ -69,6 +69,11 @@ kept_releases() {
   done | head -n "$((KEEP - 1))"
 }
 
+# What stays below artifacts/: the files that releases name, and their parts under way.
+needed_paths() {
+  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | awk -F '\t' '{ print $3; print ".incoming/" $1 }' | sort -u
+}
+
 # Removes releases and artifacts that neither the current release nor the one before needs.
 collect_garbage() {
   [ -d "$base/releases" ] && [ -d "$artifacts" ] || return 0
@@ -81,8 +86,8 @@ collect_garbage() {
       *) mv -T "$folder" "$folder.tmp" && rm -rf "$folder.tmp" ;;
     esac
   done
-  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | cut -f 3 | sort -u >"$scratch/needed"
-  cat "$base"/releases/*/artifacts.tsv 2>/dev/null | cut -f 1 | sed 's|^|.incoming/|' >>"$scratch/needed"
+  # On a full disk the list may come out short, and what it lacks would be removed.
+  needed_paths >"$scratch/needed" || return 0
   (cd "$artifacts" && find . -type f) | sed 's|^\./||' | grep -Fvx -f "$scratch/needed" | while IFS= read -r path; do
     rm -f "$artifacts/$path"
   done

@@ -117,6 +117,8 @@ index($0, ENVIRON["DEVICE"] ",") == 1 {
   if (split_row($0, value) != columns) exit 1
   print value[3]
   for (i = 4; i <= columns; i++) {
+    # Nobody signs the table: it does not decide what the units and containers themselves set.
+    if (name[i] ~ /^SLMC_/ || name[i] == "ORT_DISABLE_TELEMETRY") exit 1
     if (name[i] !~ /^[A-Za-z_][A-Za-z0-9_]*$/ || value[i] ~ /[\047\\$[:cntrl:]]/) exit 1
     if (value[i] != "") print name[i] "=\047" value[i] "\047"
   }

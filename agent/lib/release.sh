@@ -123,7 +123,7 @@ check_architecture() {
     x86_64) machine=x86-64 ;;
     aarch64) machine=arm64 ;;
   esac
-  wanted_machine=$(find "$1" -name '*.service' -exec sed -n 's/^AssertArchitecture=//p' {} + | sort -u)
+  wanted_machine=$(find "$1" '(' -name '*.service' -o -name '*.container' ')' -exec sed -n 's/^AssertArchitecture=//p' {} + | sort -u)
   for one in $wanted_machine; do
     case $one in
       "$machine") ;;

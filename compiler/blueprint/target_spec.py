@@ -14,9 +14,12 @@ class TargetFileSpec(Spec):
     """One file of a bundle."""
 
     path: Annotated[RelativePath, Field(description="Where it goes in the bundle; may hold Jinja expressions.")]
-    template: Annotated[RelativePath, Field(description="Name of the Jinja template in the target's folder.")]
+    template: Annotated[
+        RelativePath,
+        Field(description="Name of the Jinja template in the target's folder; `builtin/TARGET/FILE` is one of slmc's."),
+    ]
     per: Annotated[Literal["run"] | None, Field(description="`run`: one file for each run of the cohort.")] = None
-    max_bytes: Annotated[int | None, Field(ge=1, description="The largest that its reader takes, in bytes.")] = None
+    max_bytes: Annotated[ByteSize | None, Field(description="The largest that its reader takes.")] = None
 
 
 class OptionSpec(Spec):
@@ -56,7 +59,7 @@ class TargetSpec(Spec):
     beside: Annotated[
         list[Name], Field(description="Targets that a fleet has to name as well, whose bundles it uses.")
     ] = []
-    maxOwnFiles: Annotated[
+    max_own_files: Annotated[
         ByteSize | None,
         Field(description="What artifacts.json, golden.json, serve.json and SHA256SUMS may have together."),
     ] = None

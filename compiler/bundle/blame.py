@@ -13,7 +13,7 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Source, Span
 from compiler.bundle.environment import UndefinedName
-from compiler.bundle.targets import Target, inside
+from compiler.bundle.targets import Target
 
 _NEAR_LINES = 10
 """Jinja knows on which line an expression begins; a name in it can stand a few lines further down."""
@@ -57,21 +57,21 @@ class Blame:
 
     def _where(self, error: Exception) -> tuple[Source, int]:
         """The template and line of the error: the innermost on the way to it."""
-        name, line = f"{self.target.label}/{self.template}", 1
+        name, line = self.target.called(self.template), 1
         if isinstance(error, TemplateSyntaxError):
             return self._source(error.filename or name), error.lineno
         trace = error.__traceback__
         while trace is not None:
             template = trace.tb_frame.f_globals.get("__jinja_template__")
             file = trace.tb_frame.f_code.co_filename
-            if template is not None and file.startswith(f"{self.target.label}/"):
+            if template is not None and self.target.template_called(file) is not None:
                 name, line = file, template.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return self._source(name), line
 
     def _source(self, name: str) -> Source:
         """The template that diagnostics call `name`, as far as it can be read."""
-        path = inside(self.target.folder, name.removeprefix(f"{self.target.label}/"))
+        path = self.target.template(self.target.template_called(name) or name)
         try:
             return Source(name, path.read_text(encoding="utf-8", errors="replace") if path else "")
         except OSError:

@@ -21,7 +21,7 @@ from compiler.bundle.context import FACTS
 from compiler.bundle.generator import QuickGenerator
 from compiler.bundle.memory import TEXT_FILTERS, Memory, dictsort
 from compiler.bundle.quoting import FILTERS, Refused, written
-from compiler.bundle.targets import Target, inside
+from compiler.bundle.targets import Target
 
 _LIMIT = 1_000_000
 _FACTS = frozenset(FACTS)
@@ -131,13 +131,13 @@ def _finalize(value: Any) -> Any:
 
 
 class _Folder(BaseLoader):
-    """The templates of one target's folder, and no file outside of it."""
+    """The templates of one target's folder, those of slmc's that its `files` name, and no other file."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        path = inside(self.target.folder, template)
+        path = self.target.template(template)
         if path is None:
             raise TemplateNotFound(template)
-        return path.read_text(encoding="utf-8"), f"{self.target.label}/{template}", lambda: True
+        return path.read_text(encoding="utf-8"), self.target.called(template), lambda: True

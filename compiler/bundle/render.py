@@ -20,6 +20,7 @@ from compiler.bundle.fingerprint import Fingerprints
 from compiler.bundle.index import device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS, artifacts_json, golden_json, sums
 from compiler.bundle.serving import SERVE, serve_json
+from compiler.bundle.sizes import OWN, own_too_large, too_large
 from compiler.bundle.targets import Target, TargetFile, Use
 from compiler.fit.check import Estimate
 from compiler.fleet.graph import Cohort, Fleet
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from compiler.bundle.context import RunFacts
     from compiler.bundle.templates import CompiledFile
 
-_OWN = ", ".join(f"`{name}`" for name in (ARTIFACTS, GOLDEN, SERVE, SUMS))
 LONGEST_NAME = 255
 """Bytes of a file's name on the usual file systems."""
 
@@ -130,7 +130,7 @@ class _Rendering:
                 compiled.remove(file)
                 self.diagnostics += findings
         files[SUMS] = sums(files, digests)
-        self.diagnostics += _own_too_large(use.target, context, files)
+        self.diagnostics += own_too_large(use, files, context.cohort.name)
         return files
 
     def _own_files(
@@ -155,17 +155,6 @@ class _Rendering:
         return self._compiled[target.name]
 
 
-def _own_too_large(target: Target, context: _Context, files: Mapping[str, bytes]) -> list[Diagnostic]:
-    """More in slmc's own files than the target can carry."""
-    size = sum(len(files.get(name, b"")) for name in (ARTIFACTS, GOLDEN, SERVE, SUMS))
-    if target.max_own_files is None or size <= target.max_own_files:
-        return []
-    cohort, most = context.cohort, target.max_own_files
-    message = f"{_OWN} of cohort `{cohort.name}` have {size:,} bytes, and target `{target.name}` carries {most:,}."
-    place = next(use.place for use in context.fleet.targets if use.name == target.name)
-    return [Diagnostic(Code.TARGET_NEEDS, message, place, "Give the devices fewer runs, or leave the target out.")]
-
-
 def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str, bytes], use: Use) -> list[Diagnostic]:
     """Render one entry of a target into `files`: one file for each of the contexts, or none."""
     from compiler.bundle.templates import Broken
@@ -178,18 +167,11 @@ def _add(compiled: CompiledFile, contexts: list[dict[str, Any]], files: dict[str
             if findings := _path_findings(path, compiled.file, files):
                 return findings
             data = files[path] = compiled.content(context)
-            if compiled.file.max_bytes is not None and len(data) > compiled.file.max_bytes:
-                return [_too_large(path, len(data), compiled.file, use, context["cohort"].name)]
+            if findings := too_large(path, len(data), compiled.file, use, context["cohort"].name):
+                return findings
     except Broken as broken:
         return broken.diagnostics
     return []
-
-
-def _too_large(path: str, size: int, file: TargetFile, use: Use, cohort: str) -> Diagnostic:
-    message = f"`{path}` of cohort `{cohort}` has {size:,} bytes; what reads it takes at most {file.max_bytes:,}."
-    help = "Give the cohort fewer or smaller runs, environment variables above all, or another target."
-    related = ((file.path_place, "the limit is declared here"),)
-    return Diagnostic(Code.FILE_TOO_LARGE, message, use.place, help, related)
 
 
 def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> list[Diagnostic]:
@@ -211,7 +193,7 @@ def _path_findings(path: str, file: TargetFile, files: Mapping[str, bytes]) -> l
             Code.OUTPUT_CLASH,
             f"`{path}` and `{taken}` cannot stand in one bundle.",
             file.path_place,
-            help=f"slmc's own are {_OWN}; with `per: run`, use `run.name`.",
+            help=f"slmc's own are {OWN}; with `per: run`, use `run.name`.",
         )
     ]
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from compiler.bundle.context import TargetFacts
 
 DEFINITION = "target.yaml"
+BUILT_IN = "builtin/"
+"""Begins the name of a template of another target that slmc brings: `builtin/systemd/sync.timer.j2`."""
+_LABEL = "builtin/targets/"
 _RENAMED = {"compose": "container"}
 """Built-in targets that had another name."""
 
@@ -54,6 +57,25 @@ class Target:
     """Targets whose bundles it refers to."""
     max_own_files: int | None = None
     """Bytes that the files which no template writes may have together."""
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """Templates of targets that slmc brings, by the names that `files` gives them, in order."""
+        return tuple(sorted({file.template for file in self.files if file.template.startswith(BUILT_IN)}))
+
+    def template(self, name: str) -> Path | None:
+        """The file of a template that `files` names, or that lies in the folder; None when there is none."""
+        return inside(self.folder, name) if name not in self.borrowed else _built_in(name)
+
+    def called(self, name: str) -> str:
+        """What diagnostics call a template."""
+        return f"{self.label}/{name}" if name not in self.borrowed else f"{_LABEL}{name.removeprefix(BUILT_IN)}"
+
+    def template_called(self, label: str) -> str | None:
+        """The other way; None for what is no template of the target."""
+        borrowed = {self.called(name): name for name in self.borrowed}
+        own = f"{self.label}/"
+        return borrowed.get(label) or (label.removeprefix(own) if label.startswith(own) else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +133,17 @@ def inside(folder: Path, name: str) -> Path | None:
     return found if found.is_file() and found.resolve().is_relative_to(folder.resolve()) else None
 
 
+def _built_in(name: str) -> Path | None:
+    return inside(shipped("targets"), name.removeprefix(BUILT_IN))
+
+
 def _locate(workspace: Path, name: str) -> tuple[Path, str] | None:
     """The folder of a target, and what to call it."""
     own = workspace / "targets" / name
     if own.is_dir():
         return own, f"targets/{name}"
     built_in = shipped("targets") / name
-    return (built_in, f"builtin/targets/{name}") if built_in.is_dir() else None
+    return (built_in, f"{_LABEL}{name}") if built_in.is_dir() else None
 
 
 def _load(name: str, folder: Path, label: str) -> tuple[Target | None, list[Diagnostic]]:
@@ -149,15 +175,22 @@ def _load(name: str, folder: Path, label: str) -> tuple[Target | None, list[Diag
     versions = {"podman": spec.versions.podman, "systemd": spec.versions.systemd}
     needed = tuple((program, oldest) for program, oldest in versions.items() if oldest is not None)
     target = Target(name, spec.description, tuple(spec.needs), files, folder, label, options, needed)
-    return replace(target, beside=tuple(spec.beside), max_own_files=spec.maxOwnFiles), []
+    return replace(target, beside=tuple(spec.beside), max_own_files=spec.max_own_files), []
 
 
 def _missing_template(document: Document, folder: Path, index: int, entry: TargetFileSpec) -> list[Diagnostic]:
-    if inside(folder, entry.template):
+    name = entry.template
+    if name.startswith(BUILT_IN):
+        found, message = _built_in(name), f"slmc brings no template `{name}`."
+        known = [f"{BUILT_IN}{other}" for other in template_names(shipped("targets"))]
+        otherwise = f"Those of slmc's targets are called `{BUILT_IN}TARGET/FILE`."
+    else:
+        found, message = inside(folder, name), f"The target's folder has no template `{name}`."
+        known, otherwise = template_names(folder), f"Templates lie in the folder of `{DEFINITION}`."
+    if found:
         return []
     place = document.value(("files", index, "template"))
-    help = did_you_mean(entry.template, template_names(folder), f"Templates lie in the folder of `{DEFINITION}`.")
-    return [Diagnostic(Code.BAD_TARGET, f"The target's folder has no template `{entry.template}`.", place, help)]
+    return [Diagnostic(Code.BAD_TARGET, message, place, did_you_mean(name, known, otherwise))]
 
 
 def _unknown(workspace: Path, use: TargetUse) -> Diagnostic:

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from compiler.base import digests
-from compiler.bundle.targets import DEFINITION, Target, inside, template_names
+from compiler.bundle.targets import DEFINITION, Target, template_names
 
 
 def template_digests(targets: Mapping[str, Target]) -> dict[str, str]:
-    """By target, the digest of the names and contents of its folder's files."""
+    """By target, the digest of the names and contents of its folder's files and of the templates that it borrows."""
     return {name: template_digest(target) for name, target in targets.items()}
 
 
 def template_digest(target: Target) -> str:
-    found = [(name, inside(target.folder, name)) for name in (DEFINITION, *template_names(target.folder))]
+    names = (DEFINITION, *template_names(target.folder), *target.borrowed)
+    found = [(name, target.template(name)) for name in names]
     return digests.of_value([[name, _digest(path)] for name, path in found if path is not None])
 
 

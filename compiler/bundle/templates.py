@@ -14,7 +14,7 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source
 from compiler.bundle.blame import Blame
 from compiler.bundle.environment import TargetEnvironment, renderer
-from compiler.bundle.targets import Target, TargetFile, inside
+from compiler.bundle.targets import Target, TargetFile
 
 Render = Callable[[dict[str, Any]], bytes]
 
@@ -60,10 +60,10 @@ def _names(file: TargetFile) -> frozenset[str]:
 def _compile_content(environment: TargetEnvironment, target: Target, file: TargetFile) -> Render:
     blame = Blame(target, file.template, _names(file))
     try:
-        path = inside(target.folder, file.template)
+        path = target.template(file.template)
         text = path.read_text(encoding="utf-8") if path else ""
         render = renderer(environment.get_template(file.template))  # first: its errors name the template
-        undefined = _undefined_names(environment, Source(f"{target.label}/{file.template}", text), blame)
+        undefined = _undefined_names(environment, Source(target.called(file.template), text), blame)
     except Exception as error:
         raise Broken(blame.explain(error)) from error
     if undefined:

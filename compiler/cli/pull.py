@@ -8,17 +8,13 @@ from pathlib import Path
 import click
 
 from compiler.artifact.store.store import Store, default_root
-from compiler.base.diagnostics import Stop, exit_code
 from compiler.cli import options
 from compiler.cli.output import Output
-from compiler.publish.connect import connect
+from compiler.cli.transfer import connected, show
 from compiler.publish.destination import Place
-from compiler.publish.failed import Failed
 from compiler.publish.patience import Patience
 from compiler.publish.pull import Pull
-from compiler.publish.shown import transfer_data, transfer_text
 from compiler.publish.wanted import locked, wanted
-from compiler.report.data import verdict
 
 
 @click.command()
@@ -36,18 +32,7 @@ def command(workspace: Path, place: Place, retries: int, dry: bool, output_forma
     artifacts = wanted(workspace, locked(workspace))
     patience = Patience(retries)
     with output.meter() as meter:
-        try:
-            remote = connect(place, "pull", os.environ, patience)
-        except Failed as failed:
-            raise Stop(failed.alone()) from failed
+        remote = connected(place, "pull", patience)
         transfer = Pull(Store(default_root(os.environ)), remote, meter.advance, patience, dry).run(artifacts)
-    code = exit_code(transfer.diagnostics)
-    if output.json:
-        found = {"source": str(place), "dryRun": dry, "artifacts": transfer_data(transfer)}
-        output.data(verdict(code, transfer.diagnostics) | found)
-        return int(code)
-    output.text(transfer_text(transfer, "to fetch" if dry else "fetched"))
-    output.diagnostics(transfer.diagnostics)
-    if not artifacts:
-        output.note("The lock names no artifact.")
-    return int(code)
+    facts: dict[str, object] = {"source": str(place), "dryRun": dry}
+    return show(output, transfer, "to fetch" if dry else "fetched", facts, empty=not artifacts)

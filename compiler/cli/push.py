@@ -8,17 +8,13 @@ from pathlib import Path
 import click
 
 from compiler.artifact.store.store import Store, default_root
-from compiler.base.diagnostics import Stop, exit_code
 from compiler.cli import options
 from compiler.cli.output import Output
-from compiler.publish.connect import connect
+from compiler.cli.transfer import connected, show
 from compiler.publish.destination import Place
-from compiler.publish.failed import Failed
 from compiler.publish.patience import Patience
 from compiler.publish.push import Push
-from compiler.publish.shown import transfer_data, transfer_text
 from compiler.publish.wanted import locked, wanted
-from compiler.report.data import verdict
 
 
 @click.command()
@@ -38,21 +34,8 @@ def command(workspace: Path, place: Place, retries: int, dry: bool, output_forma
     """
     output = Output(json=output_format == "json")
     artifacts = wanted(workspace, locked(workspace))
-    patience = Patience(retries)
     with output.meter() as meter:
-        try:
-            remote = connect(place, "pull,push", os.environ, patience)
-        except Failed as failed:
-            raise Stop(failed.alone()) from failed
-        rebuild = f"slmc build {workspace}"
+        remote, rebuild = connected(place, "pull,push", Patience(retries)), f"slmc build {workspace}"
         transfer = Push(Store(default_root(os.environ)), remote, meter.advance, rebuild, dry).run(artifacts)
-    code = exit_code(transfer.diagnostics)
-    if output.json:
-        found = {"destination": str(place), "dryRun": dry, "artifacts": transfer_data(transfer)}
-        output.data(verdict(code, transfer.diagnostics) | found)
-        return int(code)
-    output.text(transfer_text(transfer, "to send" if dry else "sent"))
-    output.diagnostics(transfer.diagnostics)
-    if not artifacts:
-        output.note("The lock names no artifact.")
-    return int(code)
+    facts: dict[str, object] = {"destination": str(place), "dryRun": dry}
+    return show(output, transfer, "to send" if dry else "sent", facts, empty=not artifacts)

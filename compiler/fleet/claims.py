@@ -8,8 +8,9 @@ from functools import partial
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
+from compiler.fleet.devices import Device
 from compiler.fleet.findings import Findings
-from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.graph import Fleet
 
 
 def claimed_twice(fleets: Sequence[Fleet]) -> list[Diagnostic]:

@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from compiler.fleet.conflicts import Conflicts
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Origins, Privacy, Run
+from compiler.fleet.devices import Device, Origins
+from compiler.fleet.graph import Cohort, DeviceClass, Privacy, Run
 from compiler.fleet.names import Facts, Names
 from compiler.fleet.settle import Settled, Settler
 

@@ -11,10 +11,10 @@ from typing import Any
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.units import exact_bytes
+from compiler.fleet.devices import Device
 from compiler.fleet.explain import exact, exact_entry
 from compiler.fleet.fields import PRIVACY, Field, Kind
 from compiler.fleet.findings import Findings
-from compiler.fleet.graph import Device
 from compiler.fleet.layers import Layers, OverlayLayer
 from compiler.fleet.rules import Edit, Rule
 

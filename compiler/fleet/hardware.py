@@ -10,7 +10,8 @@ from compiler.base.spelling import snake
 from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.spec import DeviceClassSpec
 from compiler.fleet.catalogue import PREFIX
-from compiler.fleet.graph import Cohort, Origin, Setting
+from compiler.fleet.devices import Origin, Setting
+from compiler.fleet.graph import Cohort
 
 SECTION = "deviceClasses"
 

@@ -17,8 +17,8 @@ from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
 from compiler.fleet.columns import Columns
 from compiler.fleet.comma_separated import read_csv
+from compiler.fleet.devices import Device
 from compiler.fleet.findings import Findings
-from compiler.fleet.graph import Device
 from compiler.fleet.json_lines import read_jsonl
 from compiler.fleet.kinds import Kind, Kinds
 from compiler.fleet.paths import fault

@@ -15,9 +15,10 @@ from compiler.fleet.classes import Classes
 from compiler.fleet.cohorts import Sorter
 from compiler.fleet.conflicts import Conflicts
 from compiler.fleet.declared import REFERENCES, Declared
+from compiler.fleet.devices import Device, Setting
 from compiler.fleet.explain import Explainer
 from compiler.fleet.fields import PRIVACY, scope_of
-from compiler.fleet.graph import Device, Fleet, Setting, TargetUse
+from compiler.fleet.graph import Fleet, TargetUse
 from compiler.fleet.inventories import Inventories, twice
 from compiler.fleet.inventory import Inventory
 from compiler.fleet.layers import Layers, OverlayLayer, RunLayer, check_command, own_values

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from compiler.base.span import Span
 from compiler.blueprint.blueprint import Places
-from compiler.fleet.graph import Device
+from compiler.fleet.devices import Device
 
 CLASS, DEVICE = "class", "device"
 _COMPARABLE = 5000

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from compiler.fleet.devices import Device, Origin, Setting
 from compiler.fleet.fields import PRIVACY, Field, find
-from compiler.fleet.graph import Device, Origin, Setting
 from compiler.fleet.layers import Layers, OverlayLayer, edits_of
 from compiler.fleet.match import Matcher
 from compiler.fleet.ports import give_ports

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
-from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Fleet
 from compiler.fleet.match import CLASS, DEVICE, Clause, Matcher, comparable
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.declared import Declared
+from compiler.fleet.devices import Device
 from compiler.fleet.fields import PRIVACY, Field, find
-from compiler.fleet.graph import Device, Privacy, Run
+from compiler.fleet.graph import Privacy, Run
 from compiler.fleet.layers import Layers, OverlayLayer, RunLayer, edits_of
 from compiler.fleet.ports import give_ports
 from compiler.fleet.provenance import provenance

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
-from compiler.fleet.graph import Cohort, Device, Fleet, Setting
+from compiler.fleet.devices import Device, Setting
+from compiler.fleet.graph import Cohort, Fleet
 from compiler.fleet.match import comparable
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from compiler.base.span import Span
-from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Fleet
 
 LARGE = 1000
 """Devices. With fewer, looking at all of them takes no time worth saving."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.base.span import Span
-from compiler.fleet.graph import Cohort, Device, DeviceClass, Fleet, TargetUse
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, TargetUse
 from compiler.plan.changes import Change, Difference, Kind, Subject, Value, in_order
 from compiler.plan.declarations import declaration_changes
 from compiler.plan.pairs import Pair, Side

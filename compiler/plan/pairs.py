@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from compiler.fleet.graph import Cohort, Device, Fleet
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Cohort, Fleet
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.base.span import Span
-from compiler.fleet.graph import Cohort, Device, Setting
+from compiler.fleet.devices import Device, Setting
+from compiler.fleet.graph import Cohort
 from compiler.plan.changes import Change, Kind, Subject, Value
 from compiler.plan.pairs import Pair
 

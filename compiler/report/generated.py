@@ -17,11 +17,12 @@ from compiler.bundle.index import DEVICES, device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS
 from compiler.bundle.render import render
 from compiler.bundle.serving import SERVE
-from compiler.bundle.targets import Target, Use, inside
+from compiler.bundle.targets import Target, Use
 from compiler.bundle.trace import Fact, TracedLine, TracingEnvironment, maker
 from compiler.fit.check import Estimate, check
 from compiler.fleet.catalogue import declared
-from compiler.fleet.graph import Cohort, Device, Fleet, Setting
+from compiler.fleet.devices import Device, Setting
+from compiler.fleet.graph import Cohort, Fleet
 from compiler.fleet.match import comparable
 from compiler.report.grounds import Ground, LockText
 from compiler.report.outcome import Outcome
@@ -252,13 +253,13 @@ def _traced(scene: ShownValues, target: Target, number: int, line: TracedLine) -
         tuple({repr(origin): origin for fact in facts for origin in scene.of(fact)}.values())
         for facts in (line.facts, line.conditions)
     )
-    template = f"{target.label}/{line.template}:{line.template_line}"
+    template = f"{target.called(line.template)}:{line.template_line}"
     text = _template_line(target, line.template, line.template_line)
     return Explained(number, line.text, origins, conditions, template, text)
 
 
 def _template_line(target: Target, template: str, number: int) -> str:
-    path = inside(target.folder, template)
+    path = target.template(template)
     return Source(template, path.read_text(encoding="utf-8")).line(number) if path else ""
 
 

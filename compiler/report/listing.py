@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.base.units import show_bytes
-from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Fleet
 from compiler.lock.lock import Lock
 from compiler.report.table import table
 from compiler.report.text import one_line

@@ -14,7 +14,8 @@ from compiler.bundle.context import artifact_folder
 from compiler.bundle.options import option_values
 from compiler.bundle.targets import DEFINITION, Target
 from compiler.fit.check import RunEstimate
-from compiler.fleet.graph import Cohort, Fleet, Run, Setting
+from compiler.fleet.devices import Setting
+from compiler.fleet.graph import Cohort, Fleet, Run
 from compiler.fleet.hardware import class_fact, class_place
 from compiler.fleet.where import origins
 from compiler.report.grounds import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.base.units import show_bytes
-from compiler.fleet.graph import Origin, Setting
+from compiler.fleet.devices import Origin, Setting
 from compiler.fleet.rules import Rule
 from compiler.fleet.where import Answer
 from compiler.report.generated import Explained

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from slmc_runtime import answers
 from slmc_runtime.answers import Text, event
-from slmc_runtime.body import Disconnected, read_object
+from slmc_runtime.body import Disconnected, Room, read_object
 from slmc_runtime.config import Run
 from slmc_runtime.errors import ApiError, from_plain
 from slmc_runtime.log import say
@@ -32,6 +32,7 @@ class Server:
     run: Run
     scheduler: Scheduler
     metrics: Metrics
+    room: Room
 
 
 class Endpoint:
@@ -67,7 +68,7 @@ class Endpoint:
 
     async def _serve(self, scope: Scope, receive: Receive, send: _Sent, begun: float) -> None:
         run = self._server.run
-        body = await read_object(scope, receive, run.limits.request_bytes, run.limits.timeout)
+        body = await read_object(scope, receive, run.limits, self._server.room)
         asked = self._parse(body, run)
         job = self._server.scheduler.submit(asked.order)
         loop = asyncio.get_running_loop()

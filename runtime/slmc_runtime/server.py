@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from slmc_runtime.app import application
+from slmc_runtime.body import Room
 from slmc_runtime.bundle import Bundle
 from slmc_runtime.channel import encoded
 from slmc_runtime.connection import waiting
@@ -56,7 +57,10 @@ class Serving:
         self._health = Health(bundle, self._scheduler)
         queue = (lambda: float(self._scheduler.waiting), lambda: float(self._scheduler.running))
         metrics = Metrics(bundle.id, bundle.run, {"server": os.getpid(), "model": model}, queue)
-        app = application(Server(bundle.run, self._scheduler, metrics), self._health)
+        limits = bundle.run.limits
+        # Those that wait, the one that runs, and one more.
+        room = Room((limits.queue + 2) * limits.request_bytes)
+        app = application(Server(bundle.run, self._scheduler, metrics, room), self._health)
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,
@@ -70,7 +74,7 @@ class Serving:
                 proxy_headers=False,
                 server_header=False,
                 limit_concurrency=_CONNECTIONS,
-                timeout_graceful_shutdown=math.ceil(bundle.run.limits.timeout) + 5,
+                timeout_graceful_shutdown=math.ceil(limits.timeout) + 5,
             )
         )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from tests import ssh
+
 FLEET, COHORT, DEVICE = "shops", "counter-pi", "berlin-1-counter-01"
 PLACE = f"{FLEET}/{COHORT}/systemd"
 FOLDER = "0123456789abcdef" * 4
@@ -93,9 +95,7 @@ class Workspace:
         self.git("init", "--quiet", "--initial-branch=main")
         self.put("deploy/shops/devices.csv", f"id,class,cohort,TILL\n{DEVICE},counter-pi,{COHORT},No. 7\n".encode())
         for name in ("first", "second", "stranger"):
-            self.keys[name] = self.folder.parent / f"key-{name}"
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.keys[name]]
-            subprocess.run(command, check=True)
+            self.keys[name] = ssh.make_key(self.folder.parent / f"key-{name}", comment=name)
 
     def git(self, *words: str) -> None:
         identity = ["-c", "user.name=slmc", "-c", "user.email=slmc@localhost"]
@@ -125,9 +125,7 @@ class Workspace:
         release = self.folder / "releases" / place / "release"
         release.parent.mkdir(parents=True, exist_ok=True)
         release.write_text(text)
-        release.with_suffix(".sig").unlink(missing_ok=True)
-        command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", self.keys[key], release]
-        subprocess.run(command, check=True, capture_output=True)
+        ssh.sign(release, self.keys[key], namespace)
 
     def commit(self) -> None:
         self.git("add", "--all")

@@ -162,9 +162,12 @@ def test_a_first_release_that_is_broken_leaves_nothing_behind(scene: Scene) -> N
     assert (code, said.split(" is bad")[0]) == (9, f"slmc-agent: known-bad: {bad.id}")
 
 
-def test_a_bundle_for_another_architecture_is_refused_before_anything_is_downloaded(scene: Scene) -> None:
+@pytest.mark.parametrize("name", ["slmc-counter.service", "slmc-counter.container"])
+def test_a_bundle_for_another_architecture_is_refused_before_anything_is_downloaded(scene: Scene, name: str) -> None:
     other, this = ("arm64", "x86-64") if platform.machine() == "x86_64" else ("x86-64", "arm64")
-    scene.release(scene.bundle(f"[Unit]\nAssertArchitecture={other}\n"), 1)
+    unit = f"[Unit]\nAssertArchitecture={other}\n"
+    found = scene.bundle(unit) if name.endswith(".service") else scene.bundle(more={name: unit.encode()})
+    scene.release(found, 1)
     assert scene.device.sync() == (4, f"slmc-agent: refused: the bundle is for {other}, and this device is {this}\n")
     assert (scene.registry.asked, scene.device.calls) == ([], [])
 

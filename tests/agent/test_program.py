@@ -13,6 +13,7 @@ from compiler.cli.main import run as slmc
 from tests import tools
 from tests.agent.conftest import Scene
 from tests.agent.device import AGENT, Device
+from tests.conftest import REPOSITORY
 
 LIBRARIES = sorted((AGENT.parent / "lib").glob("*.sh"))
 assert LIBRARIES
@@ -53,21 +54,40 @@ def test_slmc_agent_writes_the_program(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines() == [str(folder / name) for name in sorted(shipped())]
 
 
-def test_install_writes_and_starts_the_timer(scene: Scene, tmp_path: Path) -> None:
-    installed = scene.device.root / "usr/lib/slmc"
+def install(scene: Scene, folder: str) -> Path:
+    """Put the agent into a folder of the device and let it install its units; gives their folder."""
+    installed = scene.device.root / folder
     assert slmc(["agent", str(installed)]) == 0
+    environment = {**os.environ, "SLMC_ROOT": str(scene.device.root)}
+    environment["PATH"] = os.pathsep.join([*map(str, scene.device.path), os.environ["PATH"]])
+    subprocess.run([installed / "slmc-agent", "install"], env=environment, check=True, capture_output=True)
+    assert scene.device.calls == ["daemon-reload", "enable --now slmc-sync.timer"]
+    return scene.device.root / "etc/systemd/system"
+
+
+def test_install_writes_and_starts_the_timer(scene: Scene) -> None:
     for _ in range(2):
-        environment = {**os.environ, "SLMC_ROOT": str(scene.device.root)}
-        environment["PATH"] = os.pathsep.join([*map(str, scene.device.path), os.environ["PATH"]])
-        subprocess.run([installed / "slmc-agent", "install"], env=environment, check=True, capture_output=True)
-        assert scene.device.calls == ["daemon-reload", "enable --now slmc-sync.timer"]
-    units = scene.device.root / "etc/systemd/system"
-    assert sorted(path.name for path in units.iterdir()) == ["slmc-sync.service", "slmc-sync.timer"]
-    assert "\nExecStart=/usr/lib/slmc/slmc-agent sync\n" in (units / "slmc-sync.service").read_text()
+        units = install(scene, "usr/lib/slmc")
     names = [f"/etc/systemd/system/{path.name}" for path in sorted(units.iterdir())]
+    assert names == ["/etc/systemd/system/slmc-sync.service", "/etc/systemd/system/slmc-sync.timer"]
+    assert not (scene.device.root / "usr/lib/slmc/slmc-agent").is_symlink()
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", "--man=no", f"--root={scene.device.root}"]
     done = tools.run(*verify, *names)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_install_writes_the_units_that_bundles_bring(scene: Scene) -> None:
+    """But for their first line, which says where they come from."""
+    units = install(scene, "usr/lib/slmc")
+    for kind in ("service", "timer"):
+        _, _, brought = (REPOSITORY / "targets/systemd" / f"sync.{kind}.j2").read_text().partition("\n\n")
+        assert (units / f"slmc-sync.{kind}").read_text() == brought
+
+
+def test_an_agent_that_lies_elsewhere_is_found_by_the_units_of_bundles(scene: Scene) -> None:
+    for _ in range(2):
+        install(scene, "opt/agent")
+    assert (scene.device.root / "usr/lib/slmc/slmc-agent").readlink() == Path("/opt/agent/slmc-agent")
 
 
 def test_status_prints_what_the_last_sync_left(scene: Scene) -> None:

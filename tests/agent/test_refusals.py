@@ -226,6 +226,14 @@ def test_a_bundle_without_its_tables(scene: Scene) -> None:
         (f"id,class,cohort\n{DEVICE},x\n", "deploy/shops/devices.csv does not read as a table of devices"),
         (f"id,class,cohort,A-B\n{DEVICE},x,y,z\n", "deploy/shops/devices.csv does not read as a table of devices"),
         (f"id,class,cohort,A\n{DEVICE},x,y,'\n", "deploy/shops/devices.csv does not read as a table of devices"),
+        (
+            f"id,class,cohort,SLMC_HOST\n{DEVICE},x,y,0.0.0.0\n",
+            "deploy/shops/devices.csv does not read as a table of devices",
+        ),
+        (
+            f"id,class,cohort,ORT_DISABLE_TELEMETRY\n{DEVICE},x,y,0\n",
+            "deploy/shops/devices.csv does not read as a table of devices",
+        ),
         (f"id,class,cohort\n{DEVICE},x,../y\n", "the cohort in deploy/shops/devices.csv is not a name"),
         (f"id,class,cohort\n{DEVICE},x,none\n", "there is no bundle of cohort none for the target systemd"),
     ],

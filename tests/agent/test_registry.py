@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import socket
 import ssl
-import subprocess
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests import tools
@@ -17,6 +12,7 @@ from tests.agent.conftest import Scene
 from tests.agent.servers import served
 from tests.agent.shop import FOLDER, TOKENS, WEIGHTS, hex_of
 from tests.agent.test_transfer import HEX, ONE, artifact
+from tests.docker_registry import docker_registry, make_certificate
 
 
 def test_a_full_disk_is_seen_before_anything_is_downloaded(scene: Scene, tmp_path: Path) -> None:
@@ -71,12 +67,32 @@ def test_a_disk_that_is_really_full(scene: Scene) -> None:
         tools.run("umount", small)
 
 
+def test_a_disk_that_fills_up_costs_nothing_that_is_in_use(scene: Scene, tmp_path: Path) -> None:
+    """The disk is full when the agent looks for what it may remove."""
+    tools.need_root()
+    small, data = tmp_path / "small", scene.device.root / "var/lib/slmc"
+    for folder in (small, data):
+        folder.mkdir(parents=True)
+    tools.run("mount", "-t", "tmpfs", "-o", "size=4m", "none", data)
+    try:
+        first = scene.release(scene.bundle(), 1)
+        assert scene.device.sync()[0] == 0
+        before = artifact(scene)
+        scene.release(scene.bundle("# second\n", {"model.onnx": b"w" * 300_000}, folder="2" * 64), 2)
+        (small / "df").write_text(
+            f"#!/bin/sh\ncat /dev/zero >'{data}/filler' 2>/dev/null\nexec {tools.tool('df')} \"$@\"\n"
+        )
+        (small / "df").chmod(0o755)
+        scene.device.path = [small, *scene.device.path]
+        assert (scene.device.sync()[0], artifact(scene), len(before)) == (7, before, 2)
+        assert scene.device.status["bundle"] == first.id
+    finally:
+        tools.run("umount", data)
+
+
 def test_tls_is_verified_and_not_left(scene: Scene, tmp_path: Path) -> None:
     found = scene.release(scene.bundle("", ONE), 1)
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    assert tools.run(*new, *name, "-keyout", key, "-out", certificate).returncode == 0
+    certificate, key = make_certificate(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     trusted = {"CURL_CA_BUNDLE": str(certificate)}
@@ -91,33 +107,6 @@ def test_tls_is_verified_and_not_left(scene: Scene, tmp_path: Path) -> None:
         scene.registry.fault = ""
         assert scene.device.sync(env=trusted)[0] == 0
     assert scene.device.status["bundle"] == found.id
-
-
-@contextlib.contextmanager
-def docker_registry(folder: Path) -> Iterator[str]:
-    """Debian's docker-registry with an empty storage; gives `HOST:PORT`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
-    settings = {
-        "version": "0.1",
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "storage")}},
-        "http": {"addr": host},
-    }
-    (folder / "registry.yml").write_text(json.dumps(settings))
-    program = [tools.tool("docker-registry"), "serve", folder / "registry.yml"]
-    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while True:
-            assert process.poll() is None
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{host}/v2/"):
-                break
-            time.sleep(0.05)
-        yield host
-    finally:
-        process.kill()
-        process.wait()
 
 
 def upload(host: str, data: bytes) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.agent.conftest import Scene
 from tests.agent.shop import FOLDER, TOKENS, WEIGHTS, Bundle, hex_of
+from tests.tools import tool
 
 ONE = {"model.onnx": WEIGHTS}
 HEX = hex_of(WEIGHTS)
@@ -132,6 +133,20 @@ def test_a_token_is_taken_where_the_registry_says(scene: Scene) -> None:
     scene.registry.fault = "token"
     assert scene.device.sync()[0] == 0
     assert artifact(scene) == {f"{FOLDER}/model.onnx": WEIGHTS, f"{FOLDER}/tokens/tokenizer.json": TOKENS}
+
+
+def test_a_token_is_no_word_of_a_command(scene: Scene, tmp_path: Path) -> None:
+    """Everyone on a device may read those."""
+    scene.release(scene.bundle("", ONE), 1)
+    scene.registry.fault = "token"
+    stub = tmp_path / "noting" / "curl"
+    stub.parent.mkdir()
+    stub.write_text(f'#!/bin/sh\necho "$*" >>\'{tmp_path}/words\'\nexec {tool("curl")} "$@"\n')
+    stub.chmod(0o755)
+    scene.device.path = [stub.parent, *scene.device.path]
+    assert scene.device.sync()[0] == 0
+    words = (tmp_path / "words").read_text()
+    assert (words.count("/blobs/sha256:"), words.count("/token"), "opens-it" in words) == (2, 1, False)
 
 
 def test_a_registry_that_sends_elsewhere(scene: Scene) -> None:

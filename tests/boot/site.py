@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tests import ssh
 from tests.conftest import REPOSITORY
 from tests.targets.machine import Machine
 from tests.tools import tool
@@ -104,9 +105,7 @@ class Site:
         values = dict(line.split(" ", 1) for line in signed.read_text().splitlines())
         values |= {"bundle": self.commit_id(), "serial": str(int(values["serial"]) + 1)}
         signed.write_text("".join(f"{key} {value}\n" for key, value in values.items()))
-        signed.with_name("release.sig").unlink()
-        command = ["ssh-keygen", "-q", "-Y", "sign", "-f", self.folder / "key", "-n", "slmc-release", signed]
-        subprocess.run(command, check=True, capture_output=True)
+        ssh.sign(signed, self.folder / "key")
         return self.commit(message)
 
     def commit(self, message: str) -> str:
@@ -213,7 +212,7 @@ def site(machine: Machine, folder: Path, store: Path, systemd: int) -> Iterator[
         slmc("compile", made.workspace, store=store)
         destination = f"oci://127.0.0.1:{REGISTRY}/shop"
         slmc("push", "--plain-http", made.workspace, destination, store=store, before=made.near())
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+        ssh.make_key(folder / "key")
         _agent(made)
         made.release("The first release")
         yield made

@@ -10,7 +10,8 @@ from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
 from compiler.bundle.checks import check_targets
-from compiler.fleet.graph import Fleet, Setting, TargetUse
+from compiler.fleet.devices import Setting
+from compiler.fleet.graph import Fleet, TargetUse
 from tests.bundle.scenarios import PLAIN, SERVED
 from tests.conftest import REPOSITORY
 from tests.values import CLASS, COHORT, PLACE, SameOrigins

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from compiler.bundle.render import render
 from compiler.fit.check import check
 from compiler.fleet.graph import Fleet, TargetUse
 from compiler.report.text import diagnostic_text
-from tests.bundle.scenarios import OWN_RUNTIME, PLAIN, TWO_RUNS
+from tests.bundle.scenarios import PLAIN, TWO_RUNS
 from tests.values import PLACE, artifacts_of
 
 ONE_FILE = "description: A note\nfiles:\n  - {path: note.txt, template: note.j2}\n"
@@ -52,24 +51,6 @@ def test_a_workspace_adds_a_target(tmp_path: Path) -> None:
     assert bundle.folder == "shops/pi/note"
     assert sorted(bundle.files) == ["SHA256SUMS", "artifacts.json", "golden.json", "note.txt"]
     assert bundle.files["note.txt"] == b"note: chat on amd64\nnote: search.v2 on amd64\n"
-
-
-def test_a_template_sees_the_files_of_slmc(tmp_path: Path) -> None:
-    template = "{% for name in files %}\n{{ files[name] | sha256 }}  {{ name }}\n{% endfor %}\n"
-    write(tmp_path, "note", {"target.yaml": ONE_FILE, "note.j2": template})
-    for fleet, own in ((PLAIN, ()), (OWN_RUNTIME, ("serve.json",))):
-        (bundle,) = compiled(tmp_path, using("note", fleet))[0].bundles
-        names = ("artifacts.json", "golden.json", *own)
-        expected = [f"{hashlib.sha256(bundle.files[name]).hexdigest()}  {name}" for name in names]
-        assert bundle.files["note.txt"].decode().splitlines() == expected
-
-
-@pytest.mark.parametrize(("most", "found"), [(9, []), (8, ["file-too-large"])])
-def test_a_file_has_at_most_the_bytes_that_its_target_says(most: int, found: list[str], tmp_path: Path) -> None:
-    """Bytes, not characters, of which there are seven."""
-    limited = ONE_FILE.replace("note.j2", f"note.j2, maxBytes: {most}")
-    write(tmp_path, "note", {"target.yaml": limited, "note.j2": "größe.\n"})
-    assert [diagnostic.code.slug for diagnostic in compiled(tmp_path, using("note"))[1]] == found
 
 
 def test_a_workspace_replaces_a_target(tmp_path: Path) -> None:

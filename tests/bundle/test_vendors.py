@@ -47,14 +47,6 @@ def test_traced_lines_are_the_rendered_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["azure-iot-edge", "flightctl"])
-def test_what_the_agent_reads_is_as_for_systemd(target: str) -> None:
-    """A target has no file of another one, so these are copies."""
-    for name in ("artifacts.tsv.j2", "sync.service.j2", "sync.timer.j2"):
-        one, other = ((REPOSITORY / "targets" / folder / name).read_bytes() for folder in ("systemd", target))
-        assert one == other
-
-
-@pytest.mark.parametrize("target", ["azure-iot-edge", "flightctl"])
 @pytest.mark.parametrize("name", VENDORS)
 def test_the_agent_is_told_of_every_unit(name: str, target: str) -> None:
     files = vendor_files(name, target)

@@ -17,6 +17,43 @@ from tests.tree import tree
 _AMD64 = pytest.mark.skipif(OURS != "office-n100", reason="the expected values are those of an amd64 machine")
 
 
+TRIED = [
+    {
+        "class": "counter-pi",
+        "architecture": "arm64",
+        "fleet": "shops",
+        "cohort": "counter-pi-berlin-3",  # its overlay gives it fewer threads than the class's other cohort
+        "run": "counter",
+        "artifact": "pydoc-1.0.0-int4-small",
+        "how": None,
+        "status": "skipped",
+        "memory": {"limit": 207_321_632, "peak": None},
+        "cpus": 2,
+        "limitsNotEnforced": None,
+        "answers": None,
+        "seconds": 0.0,
+        "reason": "this machine is amd64, and `qemu-aarch64` is not installed",
+        "code": None,
+    },
+    {
+        "class": "office-n100",
+        "architecture": "amd64",
+        "fleet": "shops",
+        "cohort": "office-n100",
+        "run": "office",
+        "artifact": "pydoc-1.0.0-int8-fast",
+        "how": "native",
+        "status": "passed",
+        "memory": {"limit": 208_931_744},
+        "cpus": 4,
+        "limitsNotEnforced": None,
+        "answers": {"passed": 4, "failed": 0},
+        "reason": None,
+        "code": None,
+    },
+]
+
+
 @_AMD64
 def test_each_class_is_tried_once_for_each_artifact(
     compiled: Path, holding: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -34,41 +71,7 @@ def test_each_class_is_tried_once_for_each_artifact(
         {
             "exitCode": 0,
             "diagnostics": [],
-            "results": [
-                {
-                    "class": "counter-pi",
-                    "architecture": "arm64",
-                    "fleet": "shops",
-                    "cohort": "counter-pi-berlin-3",  # its overlay gives it fewer threads than the class's other cohort
-                    "run": "counter",
-                    "artifact": "pydoc-1.0.0-int4-small",
-                    "how": None,
-                    "status": "skipped",
-                    "memory": {"limit": 207_321_632, "peak": None},
-                    "cpus": 2,
-                    "limitsNotEnforced": None,
-                    "answers": None,
-                    "seconds": 0.0,
-                    "reason": "this machine is amd64, and `qemu-aarch64` is not installed",
-                    "code": None,
-                },
-                {
-                    "class": "office-n100",
-                    "architecture": "amd64",
-                    "fleet": "shops",
-                    "cohort": "office-n100",
-                    "run": "office",
-                    "artifact": "pydoc-1.0.0-int8-fast",
-                    "how": "native",
-                    "status": "passed",
-                    "memory": {"limit": 208_931_744},
-                    "cpus": 4,
-                    "limitsNotEnforced": None,
-                    "answers": {"passed": 4, "failed": 0},
-                    "reason": None,
-                    "code": None,
-                },
-            ],
+            "results": TRIED,
         },
     )
 

@@ -12,7 +12,8 @@ from compiler.base.span import Source, Span
 from compiler.blueprint.merge import merge
 from compiler.fleet.catalogue import load
 from compiler.fleet.columns import Columns
-from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Fleet
 from compiler.fleet.inventories import Inventories
 from compiler.fleet.inventory import Inventory
 from compiler.fleet.resolve import resolve

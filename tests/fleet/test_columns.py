@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compiler.base.codes import Code
-from compiler.fleet.graph import Device
+from compiler.fleet.devices import Device
 from tests.fleet.workspaces import resolved, resolved_folder
 from tests.values import PLACE
 

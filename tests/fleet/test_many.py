@@ -9,7 +9,8 @@ import pytest
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.fleet.claims import claimed_twice
-from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Fleet
 from compiler.fleet.provenance import FleetOrigins
 from tests.fleet.inventories import device, fleet_over, places
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.fleet.graph import Device
+from compiler.fleet.devices import Device
 from compiler.fleet.match import Clause, Matcher
 from tests.values import PLACE
 

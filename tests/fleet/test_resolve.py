@@ -5,21 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.base.span import Span
-from compiler.fleet.graph import (
-    Cohort,
-    Device,
-    DeviceClass,
-    Fleet,
-    Gate,
-    Model,
-    Origin,
-    Privacy,
-    Recipe,
-    Run,
-    Setting,
-    Step,
-    TargetUse,
-)
+from compiler.fleet.devices import Device, Origin, Setting
+from compiler.fleet.graph import Cohort, DeviceClass, Fleet, Gate, Model, Privacy, Recipe, Run, Step, TargetUse
 from tests.fleet.workspaces import PARTS, cohorts, fleet_text, resolved, resolved_folder
 from tests.values import PLACE, SameOrigins
 

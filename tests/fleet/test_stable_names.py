@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.fleet.graph import Device
+from compiler.fleet.devices import Device
 from tests.fleet.inventories import device, fleet_over, places
 
 GIB = 2**30

@@ -128,9 +128,8 @@ def test_the_steps_of_github_run(tmp_path: Path) -> None:
         runner.values["matrix.shard"] = str(shard)
         runner.github_job(workflow, "build")
     runner.github_job(workflow, "artifacts")
-    assert blobs(tmp_path / "uploads", "whole-store") == blobs(tmp_path / "uploads", "store-*"), (
-        "something was built again"
-    )
+    built = blobs(tmp_path / "uploads", "store-*")
+    assert blobs(tmp_path / "uploads", "whole-store") == built, "something was built again"
     (tmp_path / "calls").unlink()
     runner.values |= {"matrix.class": CLASSES[0], "strategy.job-index": "0"}
     runner.github_job(workflow, "test")
@@ -203,6 +202,25 @@ def forge(notes: list[dict[str, Any]]) -> Iterator[str]:
         server.server_close()
 
 
+def comment_twice(runner: Runner, pipeline: dict[str, Any], file: Path) -> None:
+    """The plan is a note of its own, which the second one replaces."""
+    plan = file.read_text(encoding="utf-8")
+    others = [{"id": 1, "author": {"id": 4}, "body": plan}, {"id": 2, "author": {"id": 5}, "body": "Hello"}]
+    notes = list(others)
+    with forge(notes) as api:
+        where = {
+            "CI_API_V4_URL": api,
+            "CI_PROJECT_ID": "9",
+            "CI_MERGE_REQUEST_IID": "7",
+            "SLMC_COMMENT_TOKEN": "secret",
+        }
+        runner.gitlab_job(pipeline, "comment", **where)
+        assert notes == [*others, {"id": 100, "author": {"id": 5}, "body": plan}]
+        file.write_text(f"{MARKER}later", encoding="utf-8")
+        runner.gitlab_job(pipeline, "comment", **where)
+    assert notes == [*others, {"id": 100, "author": {"id": 5}, "body": f"{MARKER}later"}]
+
+
 @pytest.mark.slow
 def test_the_scripts_of_gitlab_run(tmp_path: Path) -> None:
     runner, pipeline = prepared(tmp_path, "gitlab"), gitlab()
@@ -218,20 +236,7 @@ def test_the_scripts_of_gitlab_run(tmp_path: Path) -> None:
     done = run("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--color", "never", tmp_path / "tests.yml")
     assert done.returncode == 0, done.stdout
 
-    others = [{"id": 1, "author": {"id": 4}, "body": plan}, {"id": 2, "author": {"id": 5}, "body": "Hello"}]
-    notes = list(others)
-    with forge(notes) as api:
-        where = {
-            "CI_API_V4_URL": api,
-            "CI_PROJECT_ID": "9",
-            "CI_MERGE_REQUEST_IID": "7",
-            "SLMC_COMMENT_TOKEN": "secret",
-        }
-        runner.gitlab_job(pipeline, "comment", **where)
-        assert notes == [*others, {"id": 100, "author": {"id": 5}, "body": plan}]
-        (files / "plan.md").write_text(f"{MARKER}later", encoding="utf-8")
-        runner.gitlab_job(pipeline, "comment", **where)
-    assert notes == [*others, {"id": 100, "author": {"id": 5}, "body": f"{MARKER}later"}]
+    comment_twice(runner, pipeline, files / "plan.md")
 
     for shard in range(1, pipeline["jobs"]["build"]["parallel"] + 1):
         runner.gitlab_job(pipeline, "build", CI_NODE_INDEX=str(shard), CI_NODE_TOTAL="3")

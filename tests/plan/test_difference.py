@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from compiler.base.span import Span
-from compiler.fleet.graph import Device, Fleet
+from compiler.fleet.devices import Device
+from compiler.fleet.graph import Fleet
 from compiler.plan.changes import Change, Difference, Kind, Subject, Value
 from compiler.plan.coarse import Row, coarse_difference, coarse_index_changes
 from compiler.plan.difference import difference, index_changes

@@ -12,7 +12,8 @@ from compiler.artifact.store.store import Label, Remark, Store
 from compiler.lock import text
 from compiler.lock.lock import Lock, LockedArtifact
 from tests.publish.shelf import Shelf
-from tests.publish.yard import ALL, Yard, make_key
+from tests.publish.yard import ALL, Yard
+from tests.ssh import make_key
 from tests.values import ARTIFACT, MODEL, SHAPE, digest
 
 CONTENTS = {

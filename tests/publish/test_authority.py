@@ -17,7 +17,8 @@ import pytest
 from compiler.publish.authority import Authority
 from compiler.publish.credentials import Credentials
 from compiler.publish.failed import Failed
-from tests.publish.registries import AUTH, HTPASSWD, PASSWORD, USER, docker_registry, make_certificate, serving
+from tests.docker_registry import docker_registry, make_certificate
+from tests.publish.registries import AUTH, HTPASSWD, PASSWORD, USER, serving
 from tests.publish.shelf import Shelf, found, told, write
 from tests.tools import tool
 

@@ -16,8 +16,9 @@ from compiler.publish.failed import Failed
 from compiler.publish.pull import Pull
 from compiler.publish.registry import Registry
 from tests.artifact.shelf import flip
+from tests.docker_registry import docker_registry, stored_blob
 from tests.publish.dialogue import numbered, registry_at
-from tests.publish.registries import Small, docker_registry, small_registry, stored_blob
+from tests.publish.registries import Small, small_registry
 from tests.publish.shelf import Shelf, found, moved, told
 from tests.publish.test_push import ALL, NOTHING
 from tests.tree import tree

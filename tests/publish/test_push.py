@@ -13,7 +13,8 @@ from compiler.base import digests
 from compiler.cli.main import run
 from compiler.publish.modelpack import pack
 from tests.artifact.shelf import flip
-from tests.publish.registries import Small, docker_registry, small_registry, stored_blob
+from tests.docker_registry import docker_registry, stored_blob
+from tests.publish.registries import Small, small_registry
 from tests.publish.shelf import Shelf, found, moved, told
 from tests.tools import tool
 from tests.tree import tree

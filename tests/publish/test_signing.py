@@ -10,7 +10,8 @@ import pytest
 from compiler.publish import signing
 from compiler.publish.release import last_serial, parse
 from tests.publish.shelf import told
-from tests.publish.yard import ALL, Yard, make_key, verified
+from tests.publish.yard import ALL, Yard, verified
+from tests.ssh import make_key
 from tests.tools import tool
 from tests.tree import tree
 

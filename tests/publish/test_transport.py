@@ -12,7 +12,8 @@ from compiler.base.codes import Code
 from compiler.publish.authority import Authority
 from compiler.publish.failed import Failed
 from compiler.publish.transport import Transport
-from tests.publish.registries import docker_registry, make_certificate, serving
+from tests.docker_registry import docker_registry, make_certificate
+from tests.publish.registries import serving
 from tests.publish.shelf import Shelf, found, moved, told
 from tests.publish.test_push import ALL
 

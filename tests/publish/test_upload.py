@@ -13,9 +13,10 @@ from compiler.artifact.artifact import File
 from compiler.base import digests
 from compiler.base.codes import Code
 from compiler.publish.failed import Failed
+from tests.docker_registry import docker_registry, stored_blob
 from tests.publish.dialogue import numbered, registry_at, upload
 from tests.publish.proxy import Cuts, cutting_proxy
-from tests.publish.registries import Small, docker_registry, small_registry, stored_blob
+from tests.publish.registries import Small, small_registry
 from tests.publish.shelf import Shelf
 
 

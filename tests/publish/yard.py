@@ -72,12 +72,6 @@ def write_files(root: Path, files: dict[str, bytes]) -> None:
         (root / name).write_bytes(data)
 
 
-def make_key(path: Path, passphrase: str = "") -> Path:
-    command = [tool("ssh-keygen"), "-q", "-t", "ed25519", "-C", "", "-N", passphrase, "-f", str(path)]
-    subprocess.run(command, check=True)
-    return path
-
-
 def verified(yard: Yard, folder: str, release: bytes | None = None, namespace: str = NAMESPACE) -> bool:
     """Whether a device that trusts the key takes the release."""
     signers = yard.workspace.parent / "allowed_signers"

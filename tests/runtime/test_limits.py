@@ -81,6 +81,24 @@ def test_a_queue_of_none(bundle: Path) -> None:
         assert served.post("/v1/completions", ASKED)[0] == 200
 
 
+def test_bodies_that_do_not_end_take_no_more_than_their_share(bundle: Path) -> None:
+    """Two of them, of 4,000 bytes each, where 8,192 bytes may be read at once."""
+    padded = json.dumps(ASKED).ljust(400).encode()
+    with serving(limit(bundle, queue=0, requestBytes=4096)) as served:
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: here\r\nContent-Length: 4096\r\n\r\n"
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                slow = stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+                slow.sendall(head + b" " * 4000)
+            until = time.monotonic() + PATIENCE
+            while (answer := served.post("/v1/completions", padded))[0] == 200:
+                assert time.monotonic() < until
+            assert (answer[0], answer[1]["error"]["code"]) == (429, "queue_full")
+            assert served.post("/v1/completions", ASKED)[0] == 200
+        while served.post("/v1/completions", padded)[0] != 200:
+            assert time.monotonic() < until
+
+
 def test_the_time_is_over(bundle: Path) -> None:
     """Of the request that runs, and of one that waits; then the model counts as stuck, until it goes on."""
     with serving(limit(bundle, timeoutSeconds=0.5)) as served, ThreadPoolExecutor(3) as pool:

@@ -148,7 +148,7 @@ def test_more_than_a_configmap_holds_is_an_error() -> None:
     bundles = render(targets, [fleet], artifacts, check([fleet], artifacts)[0], {"shops": 0})
     bundles.files()
     (found,) = bundles.diagnostics
-    assert (found.code, found.span) == (Code.TARGET_NEEDS, PLACE)
+    assert (found.code, found.span) == (Code.FILE_TOO_LARGE, PLACE)
     said = r"`artifacts.json`, .* of cohort `pi` have 1,\d\d\d,\d\d\d bytes, and target `kubernetes` carries 1,048,576."
     assert re.fullmatch(said, found.message)
 

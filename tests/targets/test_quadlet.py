@@ -21,7 +21,6 @@ from tests.tools import put, run
 from tests.values import PLACE, artifacts_of
 
 CONTAINER = "slmc-chat.container"
-_SHARED = ("artifacts.tsv.j2", "rollback.service.j2", "sync.service.j2", "sync.timer.j2", "tmpfiles.conf.j2")
 
 
 def generate(files: dict[str, bytes], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -145,10 +144,3 @@ def test_a_run_cannot_take_the_name_of_a_unit_of_slmc(name: str) -> None:
 def _only(run: object) -> Fleet:
     (cohort,) = PLAIN.cohorts
     return replace(PLAIN, targets=(TargetUse("quadlet", PLACE),), cohorts=(replace(cohort, runs=(run,)),))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", _SHARED)
-def test_what_is_the_same_for_systemd_stays_the_same(name: str) -> None:
-    """A target has no file of another one, so these are copies."""
-    one, other = ((REPOSITORY / "targets" / target / name).read_bytes() for target in ("systemd", "quadlet"))
-    assert one == other

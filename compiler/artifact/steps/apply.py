@@ -40,15 +40,7 @@ def apply_step(
             "reason": f"`{Path(source).name}` is the format of a runtime; the other steps go before that one.",
         }
     graph = Path(target) / f"{Path(source).stem}{step.SUFFIX}"
-    work = Bench(
-        Path(bench["model"]),
-        Path(bench["scratch"]),
-        bench["threads"],
-        tell,
-        {key: Path(path) for key, path in bench["files"].items()},
-        bench.get("before", 0),
-        Path(bench["converters"]) if "converters" in bench else None,
-    )
+    work = _bench(bench, tell)
     configuration = step.Configuration(**{snake(key): value for key, value in parameters.items()})
     try:
         effect = step.apply(Path(source), graph, configuration, work)
@@ -69,6 +61,18 @@ def apply_step(
         "shape": dict(effect.shape),
         "weight_bytes": _weight_bytes(graph),
     }
+
+
+def _bench(plain: Mapping[str, Any], tell: Callable[[float], None]) -> Bench:
+    return Bench(
+        Path(plain["model"]),
+        Path(plain["scratch"]),
+        plain["threads"],
+        tell,
+        {key: Path(path) for key, path in plain["files"].items()},
+        plain.get("before", 0),
+        Path(plain["converters"]) if "converters" in plain else None,
+    )
 
 
 def _carry(source: Path, graph: Path, model: Path) -> None:
