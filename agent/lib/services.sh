@@ -14,12 +14,12 @@ answers() {
 answers_run() {
   case $2:$3 in
     : | -:*) systemctl is-active --quiet "$1" </dev/null ;;
-    *:status) systemctl is-active --quiet "$1" </dev/null && ask "$2" >/dev/null ;;
-    *) ask "$2" | tr -d ' \t\r\n' | grep -Fq "\"bundle\":\"$4\"" ;;
+    *:status) systemctl is-active --quiet "$1" </dev/null && probe "$2" >/dev/null ;;
+    *) probe "$2" | tr -d ' \t\r\n' | grep -Fq "\"bundle\":\"$4\"" ;;
   esac
 }
 
-ask() { curl --silent --fail --noproxy '*' --max-time 5 "$1" </dev/null 2>/dev/null; }
+probe() { curl --silent --fail --noproxy '*' --max-time 5 "$1" </dev/null 2>/dev/null; }
 
 # Installs the files of a release and starts its units; with no folder, removes what the last one installed.
 # Every part may be done again after a kill: the lists of what is here grow before and shrink after.   apply FOLDER

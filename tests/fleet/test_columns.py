@@ -152,7 +152,7 @@ def test_a_million_rows_take_bounded_memory(tmp_path: Path) -> None:
     resolved(tmp_path, BIG, HEADER + "\n" + "\n".join(big(1)) + "\n")
     for path in ("models/chat", "models/chat-1.5"):
         (tmp_path / path).mkdir(parents=True)
-    (tmp_path / "held-out.jsonl").write_text("{}\n")
+    (tmp_path / "held-out.jsonl").write_text('{"text": "One."}\n')
     (tmp_path / "shops.csv").write_text("\n".join([HEADER, *big(1_000_000), ""]))
     done = subprocess.run([sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True)
     code, megabytes, seconds = done.stdout.splitlines()[-1].split()
