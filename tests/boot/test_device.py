@@ -95,6 +95,9 @@ def test_a_release_that_keeps_failing_after_it_was_taken_gives_way(shop: Site) -
         time.sleep(0.2)
     assert current.readlink().name == first
     shop.wait_until_ready(first)
+    while shop.machine.run("systemctl", "is-active", "slmc-rollback.service").stdout.strip() == "activating":
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.2)
     code, status = shop.sync()
     assert (code, status["result"], status["bundle"], status["wantedBundle"]) == (8, "known-bad", first, second)
 
