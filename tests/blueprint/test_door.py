@@ -49,7 +49,8 @@ def test_a_wrong_target() -> None:
             "SLM204",
             "4:3",
             "Entry 1 of `files` lacks `template`.",
-            "Add `template`. Name of the Jinja template in the target's folder; `builtin/TARGET/FILE` is one of slmc's.",
+            "Add `template`. Name of the Jinja template in the target's folder; "
+            "`builtin/TARGET/FILE` is one of slmc's.",
         ),
         ("SLM205", "5:8", "`device` is not allowed for `per`.", "Known: `run`."),
         (
