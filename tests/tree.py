@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -10,6 +12,16 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+def golden(files: Mapping[str, bytes], folder: Path, update: bool) -> dict[str, bytes]:
+    """The expected tree in `folder`, which `update` first makes these files."""
+    if update:
+        shutil.rmtree(folder, ignore_errors=True)
+        for path, data in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+    return tree(folder)
 
 
 def generated(workspace: Path) -> dict[str, bytes]:

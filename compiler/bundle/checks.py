@@ -101,7 +101,7 @@ def _needs(cohort: Cohort, run: Run, needs: Iterable[tuple[TargetUse, str]]) -> 
     diagnostics = []
     for use, need in needs:
         if not has[need]:
-            place = _place(cohort, run, f"serve.{need}")
+            place = cohort.place_of(run, f"serve.{need}")
             owner = f"Run `{run.name}`" if place == run.place else f"With this, run `{run.name}`"
             message = f"{owner} has no `serve.{need}`, and target `{use.name}` needs one."
             help = f"Set `serve: {{{need}: …}}` on the run, or leave `{use.name}` out of the fleet's targets."
@@ -115,7 +115,7 @@ def _task(cohort: Cohort, run: Run) -> list[Diagnostic]:
     if run.runtime is None or not run.runtime.tasks or run.model.task in run.runtime.tasks:
         return []
     message = f"`{run.runtime.name}` serves {', '.join(run.runtime.tasks)}; `{run.model.id}` is for {run.model.task}."
-    place = _place(cohort, run, "serve.runtime")
+    place = cohort.place_of(run, "serve.runtime")
     return [Diagnostic(Code.BAD_VALUE, message, place, "Name a runtime that serves it.")]
 
 
@@ -124,7 +124,6 @@ def _objectives(cohort: Cohort, run: Run) -> list[Diagnostic]:
     if run.runtime is None or run.runtime.configuration is None:
         return []
     diagnostics = []
-    setting = cohort.provenance.get("privacy.telemetry")
     for name, _ in run.objectives:
         related: tuple[tuple[Span, str], ...] = ()
         kind = "errors" if name == "errorRate" else "latency"
@@ -133,11 +132,12 @@ def _objectives(cohort: Cohort, run: Run) -> list[Diagnostic]:
         elif kind not in cohort.privacy.telemetry:
             problem = f"`privacy.telemetry` has no `{kind}`, so the server does not report it"
             help = f"Add `{kind}` to `privacy.telemetry`, or remove the objective."
+            setting = cohort.provenance.get("privacy.telemetry")
             related = ((setting.place, "the telemetry is set here"),) if setting and setting.place else ()
         else:
             continue
         message = f"Run `{run.name}` is held to `{name}`, and {problem}."
-        place = _place(cohort, run, f"objectives.{name}")
+        place = cohort.place_of(run, f"objectives.{name}")
         diagnostics.append(Diagnostic(Code.UNWATCHED_OBJECTIVE, message, place, help, related))
     return diagnostics
 
@@ -148,7 +148,7 @@ def _environment(cohort: Cohort, run: Run) -> list[Diagnostic]:
     for name, value in run.environment:
         if fault := _fault(name, value):
             problem, help = fault
-            place = _place(cohort, run, f"environment.{name}")
+            place = cohort.place_of(run, f"environment.{name}")
             diagnostics.append(Diagnostic(Code.BAD_VALUE, f"`{name}` {problem}.", place, help))
     return diagnostics
 
@@ -174,16 +174,10 @@ def _command(cohort: Cohort, run: Run) -> list[Diagnostic]:
         return []
     problem = f"has the character {_character(words[0])}, which not every target can carry"
     message = f"The command of run `{run.name}` {problem}."
-    return [Diagnostic(Code.BAD_VALUE, message, _place(cohort, run, "serve.command"), "Remove the character.")]
+    return [Diagnostic(Code.BAD_VALUE, message, cohort.place_of(run, "serve.command"), "Remove the character.")]
 
 
 def _character(text: str) -> str:
     """The first character of `text` that cannot be used, as Unicode numbers it: `U+007F`."""
     found = _UNUSABLE.search(text)
     return f"U+{ord(found[0]):04X}" if found else ""
-
-
-def _place(cohort: Cohort, run: Run, path: str) -> Span:
-    """Where the value at `path` of a run was set."""
-    setting = cohort.provenance.get(f"runs.{run.name}.{path}")
-    return setting.place if setting and setting.place else run.place

@@ -19,7 +19,7 @@ from compiler.bundle.bundles import Bundle, Bundles, cohort_folder
 from compiler.bundle.fingerprint import Fingerprints
 from compiler.bundle.index import device_index
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, SUMS, artifacts_json, golden_json, sums
-from compiler.bundle.serving import SERVE, serve_json
+from compiler.bundle.serving import SERVE, readers, serve_json
 from compiler.bundle.sizes import OWN, own_too_large, too_large
 from compiler.bundle.targets import Target, TargetFile, Use
 from compiler.fit.check import Estimate
@@ -119,8 +119,8 @@ class _Rendering:
         names = context.get()
         own, digests, texts = self._own_files(names["runs"], context.artifacts)
         files = dict(own)
-        if (serve := serve_json(names["runs"], names["fleet"], names["cohort"].device_class)) is not None:
-            files[SERVE] = serve
+        if served := readers(names["runs"]):
+            files[SERVE] = serve = serve_json(served, names["fleet"], names["cohort"].device_class)
             texts = {**texts, SERVE: serve.decode()}
         seen = {**names, "target": use.facts(), "files": texts}
         each = [{**seen, "run": run} for run in names["runs"]]

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 SERVE = "serve.json"
 
 
-def serve_json(runs: Iterable[RunFacts], fleet: FleetFacts, device_class: ClassFacts) -> bytes | None:
-    """The configuration of those runs whose runtime reads it; None when there are none."""
-    entries = {
-        run.name: _entry(run, fleet, device_class)
-        for run in runs
-        if run.runtime is not None and run.runtime.configuration == SERVE
-    }
-    return digests.pretty({"runs": entries}) if entries else None
+def readers(runs: Iterable[RunFacts]) -> list[RunFacts]:
+    """Those runs whose runtime reads it."""
+    return [run for run in runs if run.runtime is not None and run.runtime.configuration == SERVE]
+
+
+def serve_json(runs: Iterable[RunFacts], fleet: FleetFacts, device_class: ClassFacts) -> bytes:
+    """The configuration of these runs."""
+    return digests.pretty({"runs": {run.name: _entry(run, fleet, device_class) for run in runs}})
 
 
 def _entry(run: RunFacts, fleet: FleetFacts, device_class: ClassFacts) -> dict[str, Any]:

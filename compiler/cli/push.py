@@ -10,7 +10,7 @@ import click
 from compiler.artifact.store.store import Store, default_root
 from compiler.cli import options
 from compiler.cli.output import Output
-from compiler.cli.transfer import connected, show
+from compiler.cli.transfer import connected, retries, show, workspace_and_place
 from compiler.publish.destination import Place
 from compiler.publish.patience import Patience
 from compiler.publish.push import Push
@@ -18,8 +18,8 @@ from compiler.publish.wanted import locked, wanted
 
 
 @click.command()
-@options.workspace_and_place("DESTINATION")
-@options.retries
+@workspace_and_place("DESTINATION")
+@retries
 @click.option("--dry-run", "dry", is_flag=True, help="Send nothing; only ask what is there.")
 @options.output_format
 def command(workspace: Path, place: Place, retries: int, dry: bool, output_format: str) -> int:

@@ -22,8 +22,7 @@ def overlong(fleets: Iterable[Fleet], artifacts: Artifacts) -> list[Diagnostic]:
                 most, asked = artifact.shape.context_length, run.context_length
                 if asked is None or not 0 < most < asked:
                     continue
-                setting = cohort.provenance.get(f"runs.{run.name}.contextLength")
-                place = setting.place if setting and setting.place else run.place
+                place = cohort.place_of(run, "contextLength")
                 message = f"Run `{run.name}` asks for {asked} tokens of context; `{run.model.id}` was made for {most}."
                 help = f"Ask for {most} or fewer, or leave `contextLength` out."
                 found[Diagnostic(Code.CONTEXT_EXCEEDED, message, place, help)] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from compiler.base.codes import Code
@@ -22,21 +23,19 @@ REFERENCES = ("model", "recipe", "serve.runtime")
 """The fields of a run that name something declared."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Declared:
     """Looks up models, recipes and runtimes by reference; each object is built once."""
 
     blueprint: Blueprint
     models: dict[str, Model] = field(init=False)
     recipes: dict[str, Recipe] = field(init=False)
-    runtimes: dict[str, Runtime] = field(init=False)
     choices: dict[str, Recipe] = field(init=False)
     """By the text that each is written with; only those all of whose recipes are declared."""
 
     def __post_init__(self) -> None:
         self.models = {model.id: model for model in _models(self.blueprint)}
         self.recipes = {name: _recipe(name, spec, self.blueprint) for name, spec in self.blueprint.recipes.items()}
-        self.runtimes = runtimes_of(self.blueprint)
         self.choices = {}
         for path, choice in choices(self.blueprint):
             if all(name in self.recipes for name in choice.choose):
@@ -47,14 +46,16 @@ class Declared:
                 made = Recipe(choice.written, (), (), value(*path), candidates, choice.minimize, places)
                 self.choices.setdefault(choice.written, made)
 
+    @cached_property
+    def runtimes(self) -> dict[str, Runtime]:
+        """Read when the first run names one: slmc's own are a file of the catalogue."""
+        return runtimes_of(self.blueprint)
+
     def of(self, field: str) -> Mapping[str, Any]:
         """What a field that is one of `REFERENCES` can name, but for choices."""
-        known: dict[str, Mapping[str, Any]] = {
-            "model": self.models,
-            "recipe": self.recipes,
-            "serve.runtime": self.runtimes,
-        }
-        return known[field]
+        if field == "serve.runtime":
+            return self.runtimes
+        return self.models if field == "model" else self.recipes
 
     def recipe(self, reference: str) -> Recipe | None:
         """The recipe of this name, or the choice that is written like this."""

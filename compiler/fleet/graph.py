@@ -196,6 +196,11 @@ class Cohort:
         """Of the first device, by path inside the fleet. It is worked out anew each time."""
         return self.origins.of(self.devices[0])
 
+    def place_of(self, run: Run, path: str) -> Span:
+        """Where the value at `path` of a run was set, else where the run is declared. Worked out anew each time."""
+        setting = self.provenance.get(f"runs.{run.name}.{path}")
+        return setting.place if setting and setting.place else run.place
+
     def provenance_of(self, device: str) -> Mapping[str, Setting]:
         """Of the device with this id; of the first one when the cohort has no such device."""
         return self.origins.of(next((member for member in self.devices if member.id == device), self.devices[0]))

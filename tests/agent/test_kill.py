@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,36 +58,41 @@ def after(device: Device) -> dict[str, object]:
     return {name: value for name, value in device.status.items() if name not in own}
 
 
-@pytest.mark.slow
-def test_a_good_release_is_there_after_the_next_sync(scene: Scene, killed: Killed) -> None:
+def second_release(scene: Scene, unit: str) -> None:
+    """One release is deployed, and another one with this line in its unit, and other files, is wanted."""
     scene.release(scene.bundle(more={"old.conf": b"old"}, folder="1" * 64), 1)
     assert scene.device.sync()[0] == 0
-    scene.release(scene.bundle("# new\n", {"model.onnx": b"new"}, {"new.conf": b"new"}, "2" * 64), 2)
+    scene.release(scene.bundle(f"{unit}\n", {"model.onnx": b"new"}, {"new.conf": b"new"}, "2" * 64), 2)
+
+
+def mended(killed: Killed, wanted: Device, steps: Iterable[int], code: int) -> Iterator[Device]:
+    """The device after a kill before each of the steps and one more sync: as `wanted`, which nothing killed."""
+    for at in steps:
+        device, _ = killed(at)
+        ended, said = device.sync()
+        assert (at, ended, device.tree, after(device)) == (at, code, wanted.tree, after(wanted)), said
+        yield device
+        shutil.rmtree(device.root)
+
+
+@pytest.mark.slow
+def test_a_good_release_is_there_after_the_next_sync(scene: Scene, killed: Killed) -> None:
+    second_release(scene, "# new")
     wanted, steps = killed(0)
     assert steps > 50
-    for at in range(1, steps + 1):
-        device, _ = killed(at)
-        code, said = device.sync()
-        assert (at, code, device.tree, after(device)) == (at, 0, wanted.tree, after(wanted)), said
-        shutil.rmtree(device.root)
+    assert len(list(mended(killed, wanted, range(1, steps + 1), 0))) == steps
 
 
 @pytest.mark.slow
 def test_a_bad_release_is_gone_after_the_next_sync(scene: Scene, killed: Killed) -> None:
     """The first half of the steps is the same as that of a good release."""
-    scene.release(scene.bundle(more={"old.conf": b"old"}, folder="1" * 64), 1)
-    assert scene.device.sync()[0] == 0
-    scene.release(scene.bundle("# fails\n", {"model.onnx": b"new"}, {"new.conf": b"new"}, "2" * 64), 2)
+    second_release(scene, "# fails")
     wanted, steps = killed(0)
     bad = (wanted.root / "var/lib/slmc/state/bad").read_text().split(" ", 3)
     assert steps > 50
-    for at in range(steps // 2, steps + 1):
-        device, _ = killed(at)
-        code, said = device.sync()
-        assert (at, code, device.tree, after(device)) == (at, 8, wanted.tree, after(wanted)), said
+    for device in mended(killed, wanted, range(steps // 2, steps + 1), 8):
         known = (device.root / "var/lib/slmc/state/bad").read_text().split(" ", 3)
         assert (known[:2], known[3]) == (bad[:2], bad[3])
-        shutil.rmtree(device.root)
 
 
 @pytest.mark.slow
@@ -96,19 +101,13 @@ def test_a_first_release_is_there_after_the_next_sync(scene: Scene, killed: Kill
     scene.release(scene.bundle(), 1)
     wanted, steps = killed(0)
     assert steps > 50
-    for at in range(1, steps + 1, 5):
-        device, _ = killed(at)
-        code, said = device.sync()
-        assert (at, code, device.tree, after(device)) == (at, 0, wanted.tree, after(wanted)), said
-        shutil.rmtree(device.root)
+    assert list(mended(killed, wanted, range(1, steps + 1, 5), 0))
 
 
 @pytest.mark.slow
 def test_the_sync_that_mends_may_be_killed_too(scene: Scene, killed: Killed) -> None:
     """Every tenth step of the sync after one that was killed in the middle of its try, or of its way back."""
-    scene.release(scene.bundle(more={"old.conf": b"old"}, folder="1" * 64), 1)
-    assert scene.device.sync()[0] == 0
-    scene.release(scene.bundle("# fails\n", {"model.onnx": b"new"}, {"new.conf": b"new"}, "2" * 64), 2)
+    second_release(scene, "# fails")
     wanted, steps = killed(0)
     for first in (steps // 2, steps * 3 // 4):
         _, again = killed(first, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from compiler.bundle.render import render
 from compiler.fit.check import check
 from tests.bundle.scenarios import OWN_RUNTIME, PLAIN, RUNTIME, SCENARIOS, TWO_COHORTS, WATCHED, files_of, rendered
 from tests.conftest import REPOSITORY
-from tests.tree import tree
+from tests.tree import golden
 from tests.values import DEVICE, artifacts_of, digest
 
 EXPECTED = Path(__file__).parent.parent / "expected" / "bundle"
@@ -28,12 +27,7 @@ TREES = SCENARIOS | WATCHED
 def test_bundles_are_as_expected(name: str, update: bool) -> None:
     """`pytest tests/bundle --update` rewrites the trees."""
     files = rendered(TREES[name]).files()
-    if update:
-        shutil.rmtree(EXPECTED / name, ignore_errors=True)
-        for path, data in files.items():
-            (EXPECTED / name / path).parent.mkdir(parents=True, exist_ok=True)
-            (EXPECTED / name / path).write_bytes(data)
-    assert files == tree(EXPECTED / name)
+    assert files == golden(files, EXPECTED / name, update)
 
 
 def test_every_expected_tree_has_a_scenario() -> None:

@@ -11,7 +11,7 @@ import pytest
 from compiler.bundle.checks import check_targets
 from compiler.bundle.context import cohort_context
 from compiler.bundle.manifest import ARTIFACTS, GOLDEN, artifacts_json, golden_json
-from compiler.bundle.serving import SERVE, serve_json
+from compiler.bundle.serving import SERVE, readers, serve_json
 from compiler.bundle.targets import Use
 from compiler.bundle.trace import TracedLine, TracingEnvironment, maker
 from compiler.fit.check import check
@@ -31,10 +31,11 @@ def traced(workspace: Path, fleet: Fleet, target: str, name: str) -> list[Traced
     use = next(use for use in fleet.targets if use.name == target)
     context["target"] = Use.of(targets[target], use).facts()
     runs, hardware = context["runs"], context["cohort"].device_class
+    served = readers(runs)
     own = {
         ARTIFACTS: artifacts_json(runs),
         GOLDEN: golden_json(runs, artifacts.artifacts),
-        SERVE: serve_json(runs, context["fleet"], hardware),
+        SERVE: serve_json(served, context["fleet"], hardware) if served else None,
     }
     context["files"] = {name: data.decode() for name, data in own.items() if data is not None}
     made = maker(targets[target], context, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from tests.bundle.scenarios import rendered
 from tests.bundle.test_trace import traced
 from tests.bundle.vendor_scenarios import VENDORS, vendor_files
 from tests.conftest import REPOSITORY
-from tests.tree import tree
+from tests.tree import golden
 
 EXPECTED = Path(__file__).parent.parent / "expected" / "vendors"
 _OWN = ("SHA256SUMS", "artifacts.json", "golden.json", "serve.json")
@@ -26,12 +25,7 @@ def bundles(name: str) -> list[Bundle]:
 def test_bundles_are_as_expected(name: str, update: bool) -> None:
     """`pytest tests/bundle --update` rewrites the trees."""
     files = rendered(VENDORS[name]).files()
-    if update:
-        shutil.rmtree(EXPECTED / name, ignore_errors=True)
-        for path, data in files.items():
-            (EXPECTED / name / path).parent.mkdir(parents=True, exist_ok=True)
-            (EXPECTED / name / path).write_bytes(data)
-    assert files == tree(EXPECTED / name)
+    assert files == golden(files, EXPECTED / name, update)
 
 
 def test_every_expected_tree_has_a_scenario() -> None:
