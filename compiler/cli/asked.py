@@ -9,9 +9,9 @@ from pathlib import Path
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
+from compiler.base.workspace import OUTPUT
 from compiler.lock.text import NAME as LOCK
 
-OUTPUT = "deploy"
 _LINE = re.compile(r"(.+?):([0-9]+)(?::[0-9]+)?")
 
 

@@ -11,6 +11,7 @@ import click
 from compiler import pipeline
 from compiler.artifact.making.pace import Pace
 from compiler.artifact.store.store import default_root
+from compiler.base.workspace import OUTPUT
 from compiler.cli import options
 from compiler.cli.output import Output, hold
 from compiler.fleet.select import Selection
@@ -59,7 +60,7 @@ def _request(workspace: Path, out: Path | None, mode: Mode, selection: Selection
     scope = Scope(frozenset(selection.fleets) if selection.fleets else None, whole_fleets)
     return pipeline.Request(
         workspace=workspace,
-        destination=Destination(folder / "deploy", lock, dry=mode is Mode.CHECK, scope=scope),
+        destination=Destination(folder / OUTPUT, lock, dry=mode is Mode.CHECK, scope=scope),
         last=lock if lock.exists() else workspace / NAME,
         store=default_root(os.environ),
         mode=mode,

@@ -11,11 +11,12 @@ from compiler.base import files
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop
 from compiler.base.shipped import shipped
+from compiler.base.workspace import OUTPUT
 from compiler.blueprint.schema import all_schemas
 from compiler.cli.output import Output
 
 _SCHEMA = "blueprint.schema.json"
-_GENERATED = ("deploy", "slmc.lock")
+_GENERATED = (OUTPUT, "slmc.lock")
 _PIPELINES = ("github", "gitlab")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Span
+from compiler.base.workspace import OUTPUT
 from compiler.blueprint.blueprint import Blueprint
 from compiler.blueprint.step_spec import step_paths
 from compiler.fleet.packages import Package, is_package
@@ -18,7 +19,7 @@ from compiler.fleet.packages import Package, is_package
 _URL = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
-_OUTPUT, _GIT = "deploy", ".git"
+_GIT = ".git"
 """What slmc and Git write. Files behind links into `.git` are git-annex's, and do not change."""
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 """Bytes. Linux file systems take no longer name, and no path of 4096, of which the workspace has a part."""
@@ -63,8 +64,8 @@ def fault(workspace: Path, path: str, place: Span) -> Diagnostic | None:
         help = "Name a file or folder in it."
         return Diagnostic(Code.BAD_VALUE, f"`{path}` is the workspace itself.", place, help=help)
     parts = normal(path).split("/")
-    if parts[0] == _OUTPUT or _GIT in parts:
-        message = f"`{path}` lies in `{_GIT if _GIT in parts else _OUTPUT}`, where compiles look for no changes."
+    if parts[0] == OUTPUT or _GIT in parts:
+        message = f"`{path}` lies in `{_GIT if _GIT in parts else OUTPUT}`, where compiles look for no changes."
         return Diagnostic(Code.BAD_VALUE, message, place, help="Keep the files elsewhere in the workspace.")
     root = os.path.realpath(workspace)
     if os.path.commonpath([root, os.path.realpath(os.path.join(root, path))]) != root:

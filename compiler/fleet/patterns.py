@@ -11,11 +11,12 @@ from pathlib import Path
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, did_you_mean
 from compiler.base.span import Span
+from compiler.base.workspace import OUTPUT
 from compiler.fleet.paths import normal
 
 _WILD = re.compile(r"[*?[]")
 _ANY_FOLDERS = "**"
-_NOT_SEARCHED = ("deploy", "models", "targets")
+_NOT_SEARCHED = (OUTPUT, "models", "targets")
 """Folders at the top of a workspace that hold output, weights and templates: no wildcard stands for them."""
 _SHOWN = 5
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from compiler.base import files, git
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic, Stop, in_order
+from compiler.base.workspace import OUTPUT
 from compiler.bundle.bundles import cohort_folder
 from compiler.bundle.index import DEVICES, SHARDS
 from compiler.bundle.manifest import ARTIFACTS, SUMS
@@ -23,7 +24,6 @@ from compiler.plan.coarse import Index, Row
 from compiler.plan.review import Known
 
 HEAD = "HEAD"
-_OUTPUT = "deploy"
 _DEEPEST = 5
 """Folders of shards one in the other, of a million cohorts."""
 _BLUEPRINT = ".slmc.yaml"
@@ -63,7 +63,7 @@ class Before:
         return plain | {name for root in lock.chains for name in self._in_shards(root)}
 
     def _in_shards(self, root: str) -> Iterator[str]:
-        top = f"{_OUTPUT}/{root}/"
+        top = f"{OUTPUT}/{root}/"
         if self._revision is not None:
             paths = git.below(self._workspace, self._revision, [top])
         else:
@@ -82,7 +82,7 @@ def opened(workspace: Path, against: str | None) -> Iterator[Before]:
     """
     try:
         revision = git.locate(workspace, against if against is not None else HEAD)
-        found = git.entries(workspace, revision, skipped=(_OUTPUT,))
+        found = git.entries(workspace, revision, skipped=(OUTPUT,))
     except Stop as stop:
         if against is not None:
             raise
@@ -100,7 +100,7 @@ def opened(workspace: Path, against: str | None) -> Iterator[Before]:
 
 
 def _last_compile(workspace: Path, why: str) -> Before:
-    return Before(workspace, f"{NAME} and {_OUTPUT}/", why=why.replace("The ", "the ", 1))
+    return Before(workspace, f"{NAME} and {OUTPUT}/", why=why.replace("The ", "the ", 1))
 
 
 def _wanted(found: list[git.Entry]) -> list[git.Entry]:
@@ -114,7 +114,7 @@ def _resolves(path: str) -> bool:
 
 def _of_index(path: str) -> bool:
     parts = path.split("/")
-    if parts[0] != _OUTPUT or len(parts) < 3:
+    if parts[0] != OUTPUT or len(parts) < 3:
         return False
     return parts[2] == DEVICES or (parts[2] == SHARDS and path.endswith(".csv")) or parts[-1] == ARTIFACTS
 
@@ -149,7 +149,7 @@ def recorded(lock: Lock) -> Known:
 def read_index(root: Path) -> Index:
     """The indexes of devices below `root`, as far as they can be read."""
     found: dict[str, dict[str, Row]] = {}
-    for folder in sorted(path for path in (root / _OUTPUT).glob("*") if path.is_dir()):
+    for folder in sorted(path for path in (root / OUTPUT).glob("*") if path.is_dir()):
         tables = [folder / DEVICES, *sorted((folder / SHARDS).rglob("*.csv"))]
         rows = {id: row for table in tables for id, row in _table(table)}
         if rows or (folder / DEVICES).exists():
@@ -169,7 +169,7 @@ def _table(path: Path) -> Iterator[tuple[str, Row]]:
 def held(root: Path, fleet: str, cohort: str) -> frozenset[str]:
     """The digests of the artifacts that devices of a cohort have, by the first of its bundles."""
     for levels in range(_DEEPEST):
-        for path in sorted((root / _OUTPUT / cohort_folder(fleet, cohort, levels)).glob(f"*/{ARTIFACTS}")):
+        for path in sorted((root / OUTPUT / cohort_folder(fleet, cohort, levels)).glob(f"*/{ARTIFACTS}")):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 listed = json.loads(path.read_text(encoding="utf-8"))["artifacts"]
                 return frozenset(str(entry["digest"]) for entry in listed)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
+from compiler.base.workspace import OUTPUT
 from compiler.bundle.manifest import SUMS, listed
 from compiler.lock.disk import Disk
 from compiler.lock.lock import Lock
-
-OUTPUT = "deploy"
 
 
 @dataclass(slots=True)

@@ -11,13 +11,14 @@ from typing import Any
 from compiler.base.codes import Code
 from compiler.base.diagnostics import Diagnostic
 from compiler.base.span import Source, Span
+from compiler.base.workspace import OUTPUT
 from compiler.syntax.build import Builder
 from compiler.syntax.document import Document, Mapping
 from compiler.syntax.events import HAVE_C, events
 from compiler.syntax.text import decode
 
 SUFFIX = ".slmc.yaml"
-_NOT_BLUEPRINTS = ("deploy", "models", "targets")
+_NOT_BLUEPRINTS = (OUTPUT, "models", "targets")
 """Folders at the top of a workspace that hold output, weights and templates."""
 _ENVIRONMENT = "pyvenv.cfg"
 """Marks a virtual environment of Python; one with slmc in it has blueprints of its own."""
